@@ -1,0 +1,38 @@
+#include "base/memory_budget.h"
+
+namespace penstock {
+
+void MemoryBudget::note_peak() noexcept {
+  const std::size_t now = used_.load(std::memory_order_relaxed);
+  std::size_t seen = peak_.load(std::memory_order_relaxed);
+  while (now > seen && !peak_.compare_exchange_weak(seen, now, std::memory_order_relaxed)) {
+  }
+}
+
+bool MemoryBudget::acquire(std::size_t bytes, std::stop_token stop) {
+  std::unique_lock lock(mutex_);
+  const auto fits = [&] {
+    const std::size_t now = used_.load(std::memory_order_relaxed);
+    return now == 0 || now + bytes <= limit_;
+  };
+  if (!fits()) {
+    waiting_.fetch_add(1, std::memory_order_acq_rel);
+    const bool got = freed_.wait(lock, stop, fits);
+    waiting_.fetch_sub(1, std::memory_order_acq_rel);
+    if (!got) return false;
+  }
+  used_.fetch_add(bytes, std::memory_order_relaxed);
+  note_peak();
+  return true;
+}
+
+void MemoryBudget::release(std::size_t bytes) noexcept {
+  used_.fetch_sub(bytes, std::memory_order_relaxed);
+  if (waiting_.load(std::memory_order_acquire) > 0) {
+    // The empty critical section orders this release before the waiter's next look at the predicate.
+    { const std::lock_guard lock(mutex_); }
+    freed_.notify_all();
+  }
+}
+
+}  // namespace penstock

@@ -1,0 +1,75 @@
+# One function a kind of target, so that a room's CMakeLists.txt says only what is particular to it.
+
+find_program(PENSTOCK_CCACHE ccache)
+if(PENSTOCK_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${PENSTOCK_CCACHE})
+endif()
+find_program(PENSTOCK_MOLD mold)
+
+add_library(penstock_options INTERFACE)
+target_compile_features(penstock_options INTERFACE cxx_std_20)
+target_compile_options(penstock_options INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wnon-virtual-dtor -Wold-style-cast
+  $<$<BOOL:${PENSTOCK_WERROR}>:-Werror>)
+if(PENSTOCK_SANITIZE)
+  target_compile_options(penstock_options INTERFACE -fsanitize=${PENSTOCK_SANITIZE} -fno-omit-frame-pointer
+    -fno-sanitize-recover=all)
+  target_link_options(penstock_options INTERFACE -fsanitize=${PENSTOCK_SANITIZE})
+endif()
+if(PENSTOCK_MOLD)
+  target_link_options(penstock_options INTERFACE -fuse-ld=mold)
+endif()
+
+# penstock_add_room(NAME SOURCES... [DEPENDS rooms...] [LIBRARIES imported targets...])
+# A room without sources is an interface library.
+function(penstock_add_room name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS;LIBRARIES" ${ARGN})
+  set(target penstock_${name})
+  set(rooms "")
+  foreach(room ${ARG_DEPENDS})
+    list(APPEND rooms penstock::${room})
+  endforeach()
+  if(ARG_SOURCES)
+    add_library(${target} STATIC ${ARG_SOURCES})
+    target_include_directories(${target} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/src>)
+    target_link_libraries(${target} PUBLIC ${rooms} PRIVATE $<BUILD_INTERFACE:penstock_options> ${ARG_LIBRARIES})
+  else()
+    add_library(${target} INTERFACE)
+    target_include_directories(${target} INTERFACE $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/src>)
+    target_link_libraries(${target} INTERFACE ${rooms} ${ARG_LIBRARIES})
+  endif()
+  add_library(penstock::${name} ALIAS ${target})
+endfunction()
+
+# penstock_add_test(NAME SOURCES... DEPENDS rooms... [LIBRARIES ...] [LABELS ...]): one GoogleTest program.
+# Its results go to <build>/test-results/<name>.xml, where tools/test adds them up.
+function(penstock_add_test name)
+  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;DEPENDS;LIBRARIES;LABELS" ${ARGN})
+  set(target penstock_test_${name})
+  add_executable(${target} ${ARG_SOURCES})
+  set(rooms "")
+  foreach(room ${ARG_DEPENDS})
+    list(APPEND rooms penstock::${room})
+  endforeach()
+  target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
+  target_link_libraries(${target} PRIVATE ${rooms} ${ARG_LIBRARIES} GTest::gtest_main penstock_options)
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 300)
+  endif()
+  add_test(NAME ${name} COMMAND ${target} --gtest_output=xml:${PROJECT_BINARY_DIR}/test-results/${name}.xml)
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}"
+    WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+endfunction()
+
+# penstock_add_bench(NAME SOURCES... DEPENDS rooms...): one Google Benchmark program.
+function(penstock_add_bench name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS;LIBRARIES" ${ARGN})
+  set(target penstock_bench_${name})
+  add_executable(${target} ${ARG_SOURCES})
+  set(rooms "")
+  foreach(room ${ARG_DEPENDS})
+    list(APPEND rooms penstock::${room})
+  endforeach()
+  target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/bench)
+  target_link_libraries(${target} PRIVATE ${rooms} ${ARG_LIBRARIES} benchmark::benchmark_main penstock_options)
+endfunction()
