@@ -67,6 +67,27 @@ struct BoundTable {
   std::vector<std::vector<Value>> columns;
 };
 
+/// One bind record of a stmt2 message as it lies on the wire: views into the message, nothing copied.
+/// Fixed types: `data` holds rows * size bytes, or is empty when every row is NULL or not given.
+/// Variable types (and DECIMAL when sent with lengths): `lengths` has `rows` little-endian i32, values follow each
+/// other in `data` without padding; rows that are NULL or not given have length 0 and no bytes.
+/// NCHAR and JSON are UTF-8, as bound.
+struct ColumnView {
+  data::Type type = data::Type::null;
+  std::int32_t rows = 0;
+  const std::uint8_t* is_null = nullptr;  ///< [rows] 0 value, 1 NULL, 2 not given
+  const char* lengths = nullptr;          ///< [rows] i32, unaligned; nullptr: the record had no lengths
+  std::string_view data;
+};
+
+/// BoundTable without a heap object per value: for bulk inserts. Columns stand in the order of the statement's column
+/// placeholders, tags in the order of its tag placeholders.
+struct ColumnarTable {
+  std::string_view name;    ///< empty when the statement names its table
+  std::vector<Value> tags;  ///< as BoundTable::tags
+  std::vector<ColumnView> columns;
+};
+
 /// A parsed statement with placeholders. Made by Session::prepare(); goes stale when the schema changes, as TDengine's.
 class Prepared;
 
@@ -91,6 +112,10 @@ class Session {
   /// Stores all rows in one transaction, creating child tables where tags are bound; returns affected rows (after
   /// merging equal keys). Throws RefusalError.
   virtual std::int64_t insert(const Prepared& prepared, std::span<const BoundTable> tables) = 0;
+  /// As check() and insert(), straight from bind records: nothing is allocated per value. Also refuses with 0x0200 what
+  /// the records contradict: types that differ from fields(), different row counts, buffers too short for their rows.
+  virtual void check_columns(const Prepared& prepared, std::span<const ColumnarTable> tables) = 0;
+  virtual std::int64_t insert_columns(const Prepared& prepared, std::span<const ColumnarTable> tables) = 0;
   /// Runs a prepared query with one value a placeholder.
   virtual Answer query(const Prepared& prepared, std::span<const Value> parameters) = 0;
 
