@@ -1,1 +1,99 @@
 #include "schema/naming.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "base/hash.h"
+#include "data/types.h"
+
+namespace penstock::schema {
+namespace {
+
+void map_dots(std::string& name, const NamingRules& rules) {
+  if (rules.dot_to_underscore) std::replace(name.begin(), name.end(), '.', '_');
+}
+
+std::string table_name(std::string_view text, const NamingRules& rules) {
+  std::string name(text.substr(0, data::Limits::table_name));
+  map_dots(name, rules);
+  return name;
+}
+
+unsigned char lower(char c) noexcept {
+  const auto byte = static_cast<unsigned char>(c);
+  return byte >= 'A' && byte <= 'Z' ? static_cast<unsigned char>(byte + 32) : byte;
+}
+
+// ASCII letters count as lower case, other bytes by value; of two keys with one beginning the shorter comes first.
+bool key_before(std::string_view a, std::string_view b) noexcept {
+  const std::size_t common = std::min(a.size(), b.size());
+  for (std::size_t i = 0; i < common; ++i)
+    if (lower(a[i]) != lower(b[i])) return lower(a[i]) < lower(b[i]);
+  return a.size() < b.size();
+}
+
+std::string hashed_name(std::string_view measurement, const std::vector<NewSeries::Tag>& tags,
+                        const NamingRules& rules) {
+  std::string image(measurement);
+  map_dots(image, rules);
+  std::vector<const NewSeries::Tag*> order;
+  order.reserve(tags.size());
+  for (const auto& tag : tags) order.push_back(&tag);
+  // Stable: keys that differ only in case keep the order of the input.
+  std::stable_sort(order.begin(), order.end(), [](const auto* a, const auto* b) { return key_before(a->key, b->key); });
+  for (const auto* tag : order) {
+    image += ',';
+    image += tag->key;
+    image += '=';
+    image += tag->value;
+  }
+  return "t_" + md5_hex(image);
+}
+
+std::optional<std::string> joined_name(const std::vector<NewSeries::Tag>& tags, const NamingRules& rules) {
+  if (rules.child_table_delimiter.empty() || tags.empty()) return std::nullopt;
+  std::string name;
+  for (const auto& tag : tags) {
+    if (&tag != &tags.front()) name += rules.child_table_delimiter;
+    name += tag.value;
+    if (name.size() > data::Limits::table_name) return std::nullopt;
+  }
+  map_dots(name, rules);
+  return name;
+}
+
+}  // namespace
+
+std::string super_table_name(std::string_view measurement, const NamingRules& rules) {
+  // The server takes the name as a C string: a NUL ends it.
+  std::string name(measurement.substr(0, measurement.find('\0')));
+  map_dots(name, rules);
+  return name;
+}
+
+std::string child_table_name(std::string_view hashed_measurement, std::vector<NewSeries::Tag>& tags,
+                             const NamingRules& rules) {
+  const auto with_key = [&](std::string_view key) {
+    return std::find_if(tags.begin(), tags.end(), [&](const auto& tag) { return tag.key == key; });
+  };
+  if (!rules.table_name_key.empty()) {
+    // The call's key shuts out the settings even where no tag has it.
+    if (const auto tag = with_key(rules.table_name_key); tag != tags.end()) {
+      std::string name = table_name(tag->value, rules);
+      tags.erase(tag);
+      if (!name.empty()) return name;
+    }
+    return hashed_name(hashed_measurement, tags, rules);
+  }
+  if (auto name = joined_name(tags, rules)) return *std::move(name);
+  if (!rules.child_table_tag.empty()) {
+    if (const auto tag = with_key(rules.child_table_tag); tag != tags.end()) {
+      std::string name = table_name(tag->value, rules);
+      tags.erase(tag);
+      if (!name.empty()) return name;
+    }
+  }
+  return hashed_name(hashed_measurement, tags, rules);
+}
+
+}  // namespace penstock::schema

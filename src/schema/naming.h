@@ -15,10 +15,10 @@ struct NamingRules {
   std::string default_tag = "_tag_null";  ///< smlTagName: stands in where a series has no tags
   std::string child_table_tag;        ///< smlChildTableName: this tag is the child table's name, and is removed
   std::string child_table_delimiter;  ///< smlAutoChildTableNameDelimiter: all tag values joined
-  std::string table_name_key;         ///< the call's tbnameKey: this tag gives the name and stays a tag
+  std::string table_name_key;         ///< the call's tbnameKey: this tag is the name, removed; the two above are ignored
 };
 
-/// Name of the super table of an (unescaped) measurement or metric.
+/// Name of the super table of an (unescaped) measurement or metric. Empty when the text begins with a NUL.
 std::string super_table_name(std::string_view measurement, const NamingRules& rules);
 
 /// Name of the child table. `hashed_measurement` is the measurement as the hash takes it: raw, with its escapes.

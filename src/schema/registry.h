@@ -33,7 +33,7 @@ class SuperTableRef {
 
 /// One tag of a series.
 struct Tag {
-  const char* bytes = nullptr;  ///< VARCHAR, NCHAR …: the text; fixed types: the little-endian image
+  const char* bytes = nullptr;  ///< VARCHAR, NCHAR …: the text; fixed types: the little-endian image; never freed
   std::uint32_t length = 0;
   std::uint16_t key = 0;  ///< Registry::tag_key()
   Type type = Type::nchar;
@@ -65,13 +65,18 @@ class Series {
   [[nodiscard]] State state() const noexcept { return state_.load(std::memory_order_acquire); }
   void set_state(State state) noexcept { state_.store(state, std::memory_order_release); }
 
-  ChildTable* child = nullptr;
-  std::span<const Tag> tags;  ///< in the order of the text
-  std::uint64_t hash = 0;
+  // All that a row of a known series needs comes first: one cache line with the state.
   std::string_view raw;  ///< the key
+  std::uint64_t hash = 0;
+  std::uint32_t child_id = 0;  ///< child->id
+  std::uint32_t id = 0;        ///< dense over the run, from 0: an index for what a worker remembers of the series
+  ChildTable* child = nullptr;
 
  private:
   std::atomic<State> state_{State::fresh};
+
+ public:
+  std::span<const Tag> tags;  ///< in the order of the text
 };
 
 }  // namespace penstock::data
@@ -114,7 +119,7 @@ class Registry {
   }
 
   /// Adds a spelling (or returns the one that another thread added meanwhile), with its child and super table.
-  /// Throws Error(Errc::limit) when more child tables than allowed would exist.
+  /// Throws Error(Errc::limit) when more child tables than allowed would exist; the registry stays usable.
   data::Series* insert(std::uint64_t hash, std::string_view raw, const NewSeries& found);
 
   /// The super table of that name, made when it is new.
@@ -129,7 +134,8 @@ class Registry {
   [[nodiscard]] data::ChildTable& child(std::uint32_t id) const noexcept {
     return child_blocks_[id >> kBlockBits].load(std::memory_order_acquire)[id & (kBlockSize - 1)];
   }
-  void set_max_children(std::uint32_t most) noexcept { max_children_ = most; }
+  [[nodiscard]] std::uint32_t series_count() const;
+  void set_max_children(std::uint32_t most) noexcept { max_children_.store(most, std::memory_order_relaxed); }
 
  private:
   struct Index {
@@ -141,24 +147,28 @@ class Registry {
   static constexpr std::uint32_t kBlockSize = 1u << kBlockBits;
   static constexpr std::uint32_t kMaxBlocks = 1u << 15;
 
-  void put(Index& index, data::Series* series) noexcept;
+  static void put(Index& index, data::Series* series) noexcept;
+  void grow_index();
   char* take(std::size_t bytes, std::size_t align);
   std::string_view keep(std::string_view text);
   data::ChildTable* child_of(data::SuperTableRef* table, std::string_view name);
+  void grow_children();
   data::SuperTableRef* table_locked(std::string_view name);
   std::uint16_t tag_key_locked(std::string_view key);
 
   mutable std::mutex mutex_;  // guards everything below but the atomics
   std::atomic<Index*> index_;
   std::vector<std::unique_ptr<Index>> indexes_;  // replaced ones stay: a reader may still probe them
-  std::size_t series_count_ = 0;
+  std::uint32_t series_count_ = 0;
   std::vector<std::unique_ptr<char[]>> arena_;
   char* arena_at_ = nullptr;
   char* arena_end_ = nullptr;
-  std::unordered_multimap<std::uint64_t, data::ChildTable*> children_by_hash_;
+  // Open addressing by ChildTable::hash, id + 1 in each slot: 4 to 8 bytes a child table where a node container takes 48.
+  std::vector<std::uint32_t> child_slots_;
+  std::vector<std::unique_ptr<data::ChildTable[]>> child_memory_;
   std::unique_ptr<std::atomic<data::ChildTable*>[]> child_blocks_;
   std::atomic<std::uint32_t> child_count_{0};
-  std::uint32_t max_children_ = 0xFFFFFFFF;
+  std::atomic<std::uint32_t> max_children_{0xFFFFFFFF};
   std::unordered_map<std::string_view, std::unique_ptr<data::SuperTableRef>> tables_;
   std::unordered_map<std::string_view, std::uint16_t> tag_keys_;
   std::deque<std::string> tag_key_names_;
