@@ -17,6 +17,11 @@ bool MemoryBudget::acquire(std::size_t bytes, std::stop_token stop) {
   };
   if (!fits()) {
     waiting_.fetch_add(1, std::memory_order_acq_rel);
+    if (on_wait_) {
+      lock.unlock();
+      on_wait_();
+      lock.lock();
+    }
     const bool got = freed_.wait(lock, stop, fits);
     waiting_.fetch_sub(1, std::memory_order_acq_rel);
     if (!got) return false;

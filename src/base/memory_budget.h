@@ -3,6 +3,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstddef>
+#include <functional>
 #include <mutex>
 #include <stop_token>
 
@@ -14,6 +15,10 @@ namespace penstock {
 class MemoryBudget {
  public:
   explicit MemoryBudget(std::size_t limit_bytes) : limit_(limit_bytes) {}
+
+  /// Called, from the thread that must wait, before each wait in acquire(): the place to wake those who hold memory.
+  /// Set before the first acquire().
+  void on_wait(std::function<void()> call) { on_wait_ = std::move(call); }
 
   /// Takes `bytes`; waits until they fit or until a stop is asked for (then false, nothing taken).
   bool acquire(std::size_t bytes, std::stop_token stop);
@@ -34,6 +39,7 @@ class MemoryBudget {
   std::atomic<std::size_t> used_{0};
   std::atomic<std::size_t> peak_{0};
   std::atomic<int> waiting_{0};
+  std::function<void()> on_wait_;
   std::mutex mutex_;
   std::condition_variable_any freed_;
 };

@@ -1,1 +1,103 @@
 #pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "data/row_set.h"
+#include "data/schema.h"
+#include "schema/catalog.h"
+#include "schema/registry.h"
+
+namespace penstock::schema {
+
+inline constexpr std::uint16_t kNoSlot = 0xFFFF;
+
+/// What a load binds of a super table: an immutable snapshot, shared with the lanes. Columns and tags keep their index
+/// from version to version; new ones come behind.
+struct TableVersion {
+  data::SuperTableRef* ref = nullptr;
+  std::uint32_t number = 0;           ///< grows with every change that makes prepared statements stale
+  std::vector<data::Column> columns;  ///< bound columns; [0] is the timestamp
+  std::vector<data::Column> tags;     ///< bound tags
+  std::vector<std::uint16_t> tag_keys;  ///< [tags] Registry::tag_key() of each
+  std::uint16_t composite_key = kNoSlot;  ///< index in `columns` of the second key column, if the table has one
+};
+
+}  // namespace penstock::schema
+
+namespace penstock::data {
+
+/// The columns behind the slots of a shape, the same object for equal shapes of all chunks. Lives as long as Growth.
+struct ResolvedShape {
+  schema::TableState* table = nullptr;
+  bool nullable = false;
+  std::vector<std::uint16_t> columns;   ///< [slots] index in TableVersion::columns, from 1
+  std::vector<std::uint16_t> slots;     ///< [columns] slot or kNoSlot; columns added later lie beyond its end
+  [[nodiscard]] std::uint16_t slot_of(std::size_t column) const noexcept {
+    return column < slots.size() ? slots[column] : schema::kNoSlot;
+  }
+};
+
+}  // namespace penstock::data
+
+namespace penstock::schema {
+
+/// State of one super table in the schema stage; lanes read only current().
+struct TableState {
+  data::SuperTableRef* ref = nullptr;
+  data::SuperTable on_server;  ///< as described last
+  bool exists = false;
+  data::Reason refused;        ///< not empty: no row of this table can be written
+  std::shared_ptr<const TableVersion> version;
+  std::vector<std::uint16_t> bound_tags;  ///< [tag keys] index in version->tags or kNoSlot; shorter: none
+  std::unordered_map<std::string, std::unique_ptr<data::ResolvedShape>> shapes;  // by columns, as bytes
+};
+
+/// The serial schema stage: decides, in input order, which tables, columns, tags and widths the load needs, changes
+/// them on the server, and refuses the rows that cannot fit. One thread.
+class Growth {
+ public:
+  struct Options {
+    std::string timestamp_name = "_ts";     ///< of new super tables
+    std::string default_tag = "_tag_null";  ///< for super tables without tags
+    /// The server's schemaless insert refuses tables whose timestamp has another name or that have a composite key:
+    /// so do line, telnet and JSON. CSV takes them as they are.
+    bool schemaless_rules = true;
+    /// Told each statement that changed the schema, for the log and the report.
+    std::function<void(const std::string& statement)> on_change;
+  };
+  Growth(Catalog& catalog, Registry& registry, Options options);
+  ~Growth();
+
+  /// Admits the rows of a chunk: creates and alters what they need, resolves their shapes, refuses what does not fit
+  /// (with a Reject each). Chunks must come in input order. Throws Error when the server cannot be asked or changed.
+  void admit(data::RowSet& rows);
+
+  /// Super tables the load has touched, in order of first appearance.
+  [[nodiscard]] const std::deque<TableState>& tables() const { return tables_; }
+
+ private:
+  struct Plan;
+  TableState& state_of(data::SuperTableRef* ref);
+  void look_up(TableState& state);
+  void admit_table(TableState& state, data::RowSet& rows, std::vector<data::Reason>& refused);
+  Plan make_plan(TableState& state, data::RowSet& rows, std::vector<data::Reason>& refused);
+  bool plan_columns(const data::Shape& shape, Plan& plan, data::Reason& why) const;
+  bool plan_tags(const data::Series& series, Plan& plan, data::Reason& why) const;
+  static bool settled(const TableState& state, const data::Series& series) noexcept;
+  bool apply(TableState& state, const Plan& plan);
+  void renew_version(TableState& state, const Plan& plan);
+  const data::ResolvedShape* resolve(TableState& state, const data::Shape& shape) const;
+
+  Catalog& catalog_;
+  Registry& registry_;
+  Options options_;
+  std::deque<TableState> tables_;
+};
+
+}  // namespace penstock::schema

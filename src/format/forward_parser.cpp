@@ -1,0 +1,58 @@
+#include "format/forward_parser.h"
+
+#include <array>
+#include <cstring>
+#include <string>
+
+#include "base/hash.h"
+
+namespace penstock::format {
+
+ForwardParser::ForwardParser(schema::Registry& registry) : registry_(registry), table_(registry.table("lines")) {
+  // Stand-ins for child tables: only their ids count.
+  for (std::uint32_t i = 0; i < kBuckets; ++i) {
+    schema::NewSeries bucket;
+    bucket.table = table_->name;
+    bucket.child = "bucket " + std::to_string(i);
+    const auto* const series = registry_.insert(hash_bytes(bucket.child), bucket.child, bucket);
+    if (i == 0) first_bucket_ = series->child->id;
+  }
+}
+
+void ForwardParser::parse(const io::Chunk& chunk, data::RowSet& rows) {
+  static constexpr std::array<data::Field, 1> kField{{{"line", data::Type::bigint}}};
+  const auto shape = rows.add_shape(table_, kField);
+  const std::size_t bytes = rows.shape(shape).row_bytes();
+  const char* const begin = chunk.text.data();
+  const char* const end = begin + chunk.text.size();
+  std::uint64_t lines = 0;
+  for (const char* at = begin; at < end;) {
+    const auto* newline = static_cast<const char*>(std::memchr(at, '\n', static_cast<std::size_t>(end - at)));
+    const char* stop = newline == nullptr ? end : newline;
+    const char* const next = newline == nullptr ? end : newline + 1;
+    lines += newline != nullptr;
+    if (stop > at && stop[-1] == '\r') --stop;
+    const char* blank = at;
+    bool only_blanks = true;
+    for (const char* c = at; c < stop && only_blanks; ++c) only_blanks = *c == ' ';
+    if (!only_blanks && *at != '#') {
+      while (blank < stop && *blank == ' ') ++blank;
+      while (blank < stop && *blank != ' ') blank += *blank == '\\' && blank + 1 < stop ? 2 : 1;
+      if (blank > stop) blank = stop;
+      data::Row* row = rows.begin_row(bytes);
+      const auto hash = hash_bytes({at, static_cast<std::size_t>(blank - at)});
+      row->child = first_bucket_ + static_cast<std::uint32_t>(hash % kBuckets);
+      row->shape = shape;
+      row->offset = static_cast<std::uint32_t>(at - begin);
+      row->length = static_cast<std::uint32_t>(stop - at);
+      row->time = 0;
+      row->slots()[0] = 0;
+      ++rows.shape(shape).rows;
+      rows.commit_row(bytes);
+    }
+    at = next;
+  }
+  rows.set_lines(lines);
+}
+
+}  // namespace penstock::format

@@ -1,0 +1,171 @@
+#include "pipeline/lane.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace penstock::pipeline {
+namespace {
+// How often an idle lane lets its connection answer the server's pings (the server hangs up after 114 s).
+constexpr auto kIdlePeriod = std::chrono::seconds(10);
+}  // namespace
+
+Lane::Lane(LaneGroup& group, std::uint32_t index, const schema::Registry& registry,
+           std::unique_ptr<sink::Writer> writer)
+    : group_(group),
+      index_(index),
+      lanes_(static_cast<std::uint32_t>(group.gathered_.size())),
+      window_(registry, lanes_),
+      writer_(std::move(writer)),
+      target_rows_(group.options_.first_window_rows) {}
+
+void Lane::push(sink::Part part) {
+  const std::lock_guard lock(mutex_);
+  inbox_.push_back(std::move(part));
+  wake_.notify_one();
+}
+
+void Lane::close() {
+  const std::lock_guard lock(mutex_);
+  closed_ = true;
+  wake_.notify_one();
+}
+
+void Lane::poke() {
+  const std::lock_guard lock(mutex_);
+  poked_ = true;
+  wake_.notify_one();
+}
+
+// A window closes whole: when it is large enough, when memory is asked for (the fullest first, and only if no lane is
+// about to give some back anyway), when its oldest row has waited long enough, or at the end.
+bool Lane::should_flush(bool inbox_empty, bool closed) const {
+  if (window_.empty()) return false;
+  const auto worthwhile = std::max(group_.options_.min_window_rows, group_.options_.rows_per_child * window_.child_count());
+  if (window_.row_count() >= std::min(target_rows_, worthwhile)) return true;
+  if (group_.options_.max_window_bytes > 0 && window_.bytes() >= group_.options_.max_window_bytes) return true;
+  if (!inbox_empty) return false;
+  if (closed) return true;
+  if (group_.budget_.wanted() && group_.flushing_.load(std::memory_order_acquire) == 0) {
+    const auto mine = window_.bytes();
+    return std::all_of(group_.gathered_.begin(), group_.gathered_.end(),
+                       [&](const auto& other) { return other.load(std::memory_order_relaxed) <= mine; });
+  }
+  return std::chrono::steady_clock::now() - oldest_ >= group_.options_.linger;
+}
+
+void Lane::run(const std::stop_token& stop) {
+  for (;;) {
+    std::optional<sink::Part> part;
+    bool inbox_empty = true;
+    bool closed = false;
+    bool idle = false;
+    {
+      std::unique_lock lock(mutex_);
+      const auto ready = [&] { return !inbox_.empty() || closed_ || poked_; };
+      if (!ready()) {
+        auto deadline = std::chrono::steady_clock::now() + kIdlePeriod;
+        if (!window_.empty()) deadline = std::min(deadline, oldest_ + group_.options_.linger);
+        idle = !wake_.wait_until(lock, stop, deadline, ready);
+      }
+      if (stop.stop_requested()) break;
+      poked_ = false;
+      if (!inbox_.empty()) {
+        part = std::move(inbox_.front());
+        inbox_.pop_front();
+      }
+      inbox_empty = inbox_.empty();
+      closed = closed_;
+    }
+    if (part) {
+      const report::Busy busy(group_.counters_, report::Stage::gather);
+      if (window_.empty()) oldest_ = std::chrono::steady_clock::now();
+      window_.add(std::move(*part));
+      group_.gathered_[index_].store(window_.bytes(), std::memory_order_relaxed);
+    } else if (idle && window_.empty()) {
+      writer_->idle();
+    }
+    if (should_flush(inbox_empty, closed)) flush();
+    else if (closed && inbox_empty) break;
+  }
+  settle_all(false);
+}
+
+void Lane::flush() {
+  group_.flushing_.fetch_add(1, std::memory_order_acq_rel);
+  group_.gathered_[index_].store(0, std::memory_order_relaxed);
+  {
+    const report::Busy busy(group_.counters_, report::Stage::gather);
+    window_.group();
+  }
+  writer_->write(window_);
+  settle_all(true);
+  if (target_rows_ < std::size_t{1} << 40) target_rows_ *= 2;
+  group_.flushing_.fetch_sub(1, std::memory_order_acq_rel);
+  if (group_.budget_.wanted()) group_.poke();
+}
+
+void Lane::settle_all(bool done) {
+  const auto outcomes = window_.outcomes();
+  const auto parts = window_.parts();
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    const auto& [written, rejected, merged] = outcomes[i];
+    const auto seq = parts[i].chunk->chunk.seq;
+    if (done) group_.ledger_.settle(seq, written, rejected, merged);
+    else group_.ledger_.abandon(seq, written, rejected, merged);
+  }
+  window_.clear();
+}
+
+LaneGroup::LaneGroup(std::uint32_t lanes, LaneOptions options, MemoryBudget& budget, Ledger& ledger,
+                     report::Counters& counters, const schema::Registry& registry, const MakeWriter& make_writer)
+    : options_(options), budget_(budget), ledger_(ledger), counters_(counters), gathered_(lanes) {
+  for (std::uint32_t i = 0; i < lanes; ++i)
+    lanes_.push_back(std::make_unique<Lane>(*this, i, registry, make_writer(i)));
+  budget_.on_wait([this] { poke(); });
+  // Only now: a lane's thread looks at the whole group.
+  for (auto& lane : lanes_) {
+    lane->thread_ = std::jthread([this, &lane = *lane](const std::stop_token& stop) {
+      try {
+        lane.run(stop);
+      } catch (...) {
+        lane.settle_all(false);
+        fail(std::current_exception());
+      }
+    });
+  }
+}
+
+LaneGroup::~LaneGroup() {
+  stop();
+  budget_.on_wait({});
+}
+
+void LaneGroup::fail(std::exception_ptr error) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!error_) error_ = std::move(error);
+  }
+  if (on_failure_) on_failure_();
+}
+
+bool LaneGroup::failed() const {
+  const std::lock_guard lock(mutex_);
+  return error_ != nullptr;
+}
+
+void LaneGroup::finish() {
+  for (auto& lane : lanes_) lane->close();
+  for (auto& lane : lanes_)
+    if (lane->thread_.joinable()) lane->thread_.join();
+  const std::lock_guard lock(mutex_);
+  if (error_) std::rethrow_exception(error_);
+}
+
+void LaneGroup::stop() {
+  for (auto& lane : lanes_) lane->thread_.request_stop();
+  for (auto& lane : lanes_)
+    if (lane->thread_.joinable()) lane->thread_.join();
+}
+
+}  // namespace penstock::pipeline

@@ -1,0 +1,86 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace penstock::pipeline {
+
+/// A record that is not going to be written, with its place and the reason.
+struct RejectedRecord {
+  std::uint32_t source = 0;
+  std::uint64_t line = 0;    ///< from 1; 0 unknown
+  std::uint64_t offset = 0;  ///< in the source, decompressed bytes
+  std::uint32_t column = 0;  ///< byte in the record, from 1; 0: the record as a whole
+  std::int32_t code = 0;     ///< the server's; 0 none
+  bool by_server = false;    ///< refused by the server, not by us
+  std::string_view reason;
+  std::string_view record;   ///< as it was read, without its line end
+};
+
+/// Where rejected records go: a file a source in the format of the input, so that it loads again after mending, and
+/// beside it `….reasons.jsonl` with one JSON object a record. Any thread. Files appear with the first reject.
+///
+/// A reasons line: {"source","line","offset","column","reason","code","by","load_with"}.
+class Rejects {
+ public:
+  struct Source {
+    std::string name;       ///< as the user named it
+    std::string extension;  ///< of the format: "line", "csv" …
+    std::string header;     ///< first line of the reject file (CSV), without line end; may be empty
+    std::string load_with;  ///< flags that load the reject file again
+  };
+  struct Options {
+    /// A directory (made when missing; a file a source), or with a single source a file.
+    std::filesystem::path path = "penstock-rejects";
+    std::uint64_t max_rejects = 1'000'000;
+    double max_share = 1.0;              ///< of the rows read, looked at from `share_from_rows` on
+    double early_share = 0.5;            ///< more than this of the first `early_rows` stops the load
+    std::uint64_t early_rows = 10'000;
+    bool discard = false;                ///< count only: `check`
+  };
+  /// Finds out now whether files can be made there. Throws Error(Errc::config).
+  Rejects(Options options, std::vector<Source> sources);
+  ~Rejects();
+
+  /// The header becomes known when the source is opened.
+  void describe(std::uint32_t source, std::string header, std::string extension, std::string load_with);
+
+  /// Writes the record down. Throws Error(Errc::io) when the disk is full, Error(Errc::limit) past the limits.
+  void put(const RejectedRecord& rejected, std::uint64_t rows_read);
+  /// A record too long to hold comes in pieces: each but the last through here, then put() with the last one.
+  void put_piece(std::uint32_t source, std::string_view piece);
+  /// Everything put so far is on disk when this returns. Throws Error(Errc::io).
+  void sync();
+
+  struct Group {
+    std::string reason;
+    std::int32_t code = 0;
+    std::uint64_t count = 0;
+    std::string first;  ///< "file:line:column"
+  };
+  /// Reasons with their counts, most frequent first. Quoted values in reasons are folded.
+  [[nodiscard]] std::vector<Group> groups() const;
+  [[nodiscard]] std::uint64_t count() const;
+  /// Where the records lie, for people; empty when there are none.
+  [[nodiscard]] std::string location() const;
+
+ private:
+  struct File;
+  File& file_of(std::uint32_t source);
+
+  mutable std::mutex mutex_;
+  Options options_;
+  std::vector<Source> sources_;
+  std::vector<std::unique_ptr<File>> files_;
+  std::map<std::pair<std::int32_t, std::string>, Group> groups_;
+  std::uint64_t count_ = 0;
+  bool single_file_ = false;
+};
+
+}  // namespace penstock::pipeline

@@ -1,0 +1,195 @@
+#include "pipeline/stages.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/log.h"
+
+namespace penstock::pipeline {
+
+std::unique_ptr<format::Parser> ParserPool::take() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!idle_.empty()) {
+      auto parser = std::move(idle_.back());
+      idle_.pop_back();
+      return parser;
+    }
+  }
+  return make_();
+}
+
+void ParserPool::give_back(std::unique_ptr<format::Parser> parser) {
+  const std::lock_guard lock(mutex_);
+  idle_.push_back(std::move(parser));
+}
+
+std::uint64_t line_of(const sink::ParsedChunk& chunk, std::uint32_t offset) {
+  const auto before = chunk.chunk.text.substr(0, offset);
+  return chunk.first_line + static_cast<std::uint64_t>(std::count(before.begin(), before.end(), '\n'));
+}
+
+bool ReadStage::open_next() {
+  while (index_ < plan_.inputs.size()) {
+    const auto source = index_++;
+    try {
+      source_ = plan_.open(plan_.inputs[source], source);
+      ends_[source].format = source_.format;
+      plan_.rejects->describe(source, source_.reject_header, source_.reject_extension, source_.load_with);
+      return true;
+    } catch (const Error& error) {
+      if (error.code() != Errc::io) throw;
+      ends_[source].error = error.what();
+    }
+  }
+  return false;
+}
+
+void ReadStage::learn(std::size_t text_bytes, std::size_t row_bytes) noexcept {
+  learned_text_.fetch_add(text_bytes, std::memory_order_relaxed);
+  learned_rows_.fetch_add(row_bytes, std::memory_order_relaxed);
+}
+
+std::unique_ptr<Work> ReadStage::next(const std::stop_token& stop) {
+  for (;;) {
+    if (stop.stop_requested()) return nullptr;
+    if (!source_.reader && !open_next()) return nullptr;
+    const auto source = index_ - 1;
+    auto work = std::make_unique<Work>();
+    // What the rows of a chunk will take is guessed from the chunks so far and held back beforehand: memory is waited
+    // for here and nowhere else.
+    const double ratio = static_cast<double>(learned_rows_.load(std::memory_order_relaxed)) /
+                         static_cast<double>(learned_text_.load(std::memory_order_relaxed));
+    work->reserved = static_cast<std::size_t>(static_cast<double>(plan_.chunk_bytes) * std::clamp(ratio, 0.1, 20.0));
+    if (!plan_.budget->acquire(work->reserved, stop)) return nullptr;
+    work->chunk = std::make_shared<sink::ParsedChunk>(plan_.budget);
+    bool more = false;
+    {
+      const report::Busy busy(*plan_.counters, report::Stage::read);
+      try {
+        more = source_.reader->next(work->chunk->chunk, stop);
+      } catch (const Error& error) {
+        if (error.code() != Errc::io) {
+          plan_.budget->release(work->reserved);
+          throw;
+        }
+        ends_[source].error = error.what();
+      }
+    }
+    plan_.counters->bytes_read.store(bytes_before_ + source_.reader->source_bytes_read(), std::memory_order_relaxed);
+    if (more) {
+      work->chunk->chunk.seq = seq_++;
+      work->chunk->chunk.source = source;
+      work->parsers = source_.parsers;
+      return work;
+    }
+    plan_.budget->release(work->reserved);
+    if (stop.stop_requested()) return nullptr;
+    bytes_before_ += source_.reader->source_bytes_read();
+    source_ = {};
+  }
+}
+
+void parse(const RunPlan& plan, Work& work) {
+  auto& chunk = *work.chunk;
+  if (!chunk.chunk.oversized && !chunk.chunk.broken_quote) {
+    const report::Busy busy(*plan.counters, report::Stage::parse);
+    auto parser = work.parsers->take();
+    parser->parse(chunk.chunk, chunk.rows);
+    work.parsers->give_back(std::move(parser));
+    if (io::damaged(chunk.chunk)) {
+      work.damage = "the file was truncated while it was read";
+    } else if (plan.lanes != nullptr) {
+      const auto lanes = plan.lanes->size();
+      work.by_lane.resize(lanes);
+      for (auto& rows : work.by_lane) rows.reserve(chunk.rows.row_count() / lanes + 16);
+      chunk.rows.for_each_row([&](data::Row& row) { work.by_lane[row.child % lanes].push_back(&row); });
+    }
+  }
+  plan.budget->release(work.reserved);
+  work.reserved = 0;
+}
+
+void DispatchStage::take_oversized(sink::ParsedChunk& chunk) {
+  const auto source = chunk.chunk.source;
+  if (!in_oversized_) oversized_begin_ = chunk.chunk.offset;
+  in_oversized_ = !chunk.chunk.oversized_end;
+  std::string_view piece = chunk.chunk.text;
+  if (in_oversized_) {
+    plan_.rejects->put_piece(source, piece);
+    plan_.ledger->open(chunk.chunk.seq, source, oversized_begin_, 0, 0, 0, piece.size());
+    return;
+  }
+  if (piece.ends_with('\n')) piece.remove_suffix(1);
+  const auto length = chunk.chunk.offset + chunk.chunk.text.size() - oversized_begin_;
+  plan_.counters->rows_read.fetch_add(1, std::memory_order_relaxed);
+  plan_.counters->rows_rejected.fetch_add(1, std::memory_order_relaxed);
+  const auto reason = fmt::format("the record is {} bytes long, more than --max-record allows", length);
+  plan_.rejects->put({source, next_line_[source], oversized_begin_, 0, 0, false, reason, piece},
+                     plan_.counters->rows_read.load(std::memory_order_relaxed));
+  plan_.ledger->open(chunk.chunk.seq, source, chunk.chunk.offset + chunk.chunk.text.size(), 0, 1, 1, piece.size());
+  ++next_line_[source];
+}
+
+void DispatchStage::write_rejects(sink::ParsedChunk& chunk) {
+  for (const auto& reject : chunk.rows.rejects())
+    plan_.rejects->put({chunk.chunk.source, line_of(chunk, reject.offset), chunk.chunk.offset + reject.offset,
+                        reject.column, reject.reason.code, false, reject.reason.text,
+                        chunk.chunk.text.substr(reject.offset, reject.length)},
+                       plan_.counters->rows_read.load(std::memory_order_relaxed));
+}
+
+void DispatchStage::take(Work& work) {
+  auto& chunk = *work.chunk;
+  const auto source = chunk.chunk.source;
+  auto& counters = *plan_.counters;
+  counters.text_bytes.fetch_add(chunk.chunk.text.size(), std::memory_order_relaxed);
+  if (chunk.chunk.oversized) {
+    take_oversized(chunk);
+    return;
+  }
+  if (!work.damage.empty()) {
+    ends_[source].error = fmt::format("'{}': {}", plan_.inputs[source].name, work.damage);
+    plan_.ledger->open(chunk.chunk.seq, source, chunk.chunk.offset, 0, 0, 0, 0);
+    return;
+  }
+  if (chunk.chunk.broken_quote) {
+    std::string_view line = chunk.chunk.text;
+    if (line.ends_with('\n')) line.remove_suffix(1);
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    chunk.rows.reject({0, static_cast<std::uint32_t>(line.size()), 0,
+                       {0, "a quote opens in this line and does not close within --max-record"}});
+    chunk.rows.set_lines(1);
+    log(LogLevel::warning, fmt::format("{}:{}: a quote opens that does not close; only this line is rejected",
+                                       plan_.inputs[source].name, next_line_[source]));
+  }
+  chunk.first_line = next_line_[source];
+  next_line_[source] += chunk.rows.lines();
+  // Rejects of the parser and of the schema stage alike were read as rows.
+  const auto read = chunk.rows.row_count() + chunk.rows.rejects().size();
+  counters.rows_read.fetch_add(read, std::memory_order_relaxed);
+  if (plan_.growth != nullptr) {
+    const report::Busy busy(counters, report::Stage::schema);
+    plan_.growth->admit(chunk.rows);
+    for (const auto& shape : chunk.rows.shapes()) {
+      if (shape.resolved == nullptr) continue;
+      const auto& version = shape.resolved->table->version;
+      if (std::find(chunk.versions.begin(), chunk.versions.end(), version) == chunk.versions.end())
+        chunk.versions.push_back(version);
+    }
+  }
+  const auto rejected = chunk.rows.rejects().size();
+  counters.rows_rejected.fetch_add(rejected, std::memory_order_relaxed);
+  std::uint32_t parts = 0;
+  for (const auto& rows : work.by_lane) parts += !rows.empty();
+  plan_.ledger->open(chunk.chunk.seq, source, chunk.chunk.offset + chunk.chunk.text.size(), parts, read, rejected,
+                     chunk.chunk.text.size());
+  write_rejects(chunk);  // may throw a limit: the ledger has the rows by now
+  if (plan_.look) plan_.look(chunk);
+  for (std::uint32_t lane = 0; lane < work.by_lane.size(); ++lane)
+    if (!work.by_lane[lane].empty()) plan_.lanes->push(lane, {work.chunk, std::move(work.by_lane[lane])});
+}
+
+}  // namespace penstock::pipeline

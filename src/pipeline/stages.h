@@ -1,0 +1,66 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "pipeline/run.h"
+
+/// The three stages of a run, without threads of their own: run.cpp strings them together.
+namespace penstock::pipeline {
+
+/// What travels through the stages.
+struct Work {
+  std::shared_ptr<sink::ParsedChunk> chunk;
+  std::shared_ptr<ParserPool> parsers;
+  std::size_t reserved = 0;                       ///< of the memory budget, until the rows are charged
+  std::vector<std::vector<data::Row*>> by_lane;   ///< [lanes]
+  std::string damage;                             ///< the source went bad under the chunk: no row of it is used
+};
+
+/// First stage, serial, in order.
+class ReadStage {
+ public:
+  ReadStage(const RunPlan& plan, std::vector<SourceEnd>& ends) : plan_(plan), ends_(ends) {}
+  /// The next chunk; null at the end of all sources or after a stop.
+  std::unique_ptr<Work> next(const std::stop_token& stop);
+  /// Bytes of row memory that a byte of text took so far, for reservations.
+  void learn(std::size_t text_bytes, std::size_t row_bytes) noexcept;
+
+ private:
+  bool open_next();
+  const RunPlan& plan_;
+  std::vector<SourceEnd>& ends_;
+  OpenedSource source_;
+  std::uint32_t index_ = 0;  // of the next input
+  std::uint64_t seq_ = 0;
+  std::uint64_t bytes_before_ = 0;  // of finished sources
+  std::atomic<std::uint64_t> learned_text_{1};
+  std::atomic<std::uint64_t> learned_rows_{1};
+};
+
+/// Second stage, parallel: rows and their lanes.
+void parse(const RunPlan& plan, Work& work);
+
+/// Third stage, serial, in order: schema, rejects, ledger, lanes.
+class DispatchStage {
+ public:
+  DispatchStage(const RunPlan& plan, std::vector<SourceEnd>& ends)
+      : plan_(plan), ends_(ends), next_line_(plan.inputs.size(), 1) {}
+  void take(Work& work);
+
+ private:
+  void take_oversized(sink::ParsedChunk& chunk);
+  void write_rejects(sink::ParsedChunk& chunk);
+  const RunPlan& plan_;
+  std::vector<SourceEnd>& ends_;
+  std::vector<std::uint64_t> next_line_;
+  std::uint64_t oversized_begin_ = 0;
+  bool in_oversized_ = false;
+};
+
+/// Number of the line that holds the byte at `offset` of the chunk's text.
+std::uint64_t line_of(const sink::ParsedChunk& chunk, std::uint32_t offset);
+
+}  // namespace penstock::pipeline

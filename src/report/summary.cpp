@@ -1,0 +1,157 @@
+#include "report/summary.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "base/text.h"
+
+namespace penstock::report {
+namespace {
+
+double milliseconds(std::chrono::nanoseconds time) { return std::chrono::duration<double, std::milli>(time).count(); }
+
+double per_second(double amount, std::chrono::nanoseconds time) {
+  const double seconds = std::chrono::duration<double>(time).count();
+  return seconds > 0 ? amount / seconds : 0;
+}
+
+double rounded(double value, double step) { return std::round(value / step) * step; }
+
+nlohmann::ordered_json tally_json(const Tally& tally) {
+  return {{"read", tally.read},         {"written", tally.written}, {"rejected", tally.rejected},
+          {"not_done", tally.not_done}, {"merged", tally.merged},   {"bytes", tally.bytes}};
+}
+
+}  // namespace
+
+void fill_stages(Summary& summary, const Counters& counters, unsigned parse_threads, unsigned lanes) {
+  const double elapsed = static_cast<double>(std::max<std::int64_t>(1, summary.elapsed.count()));
+  std::size_t busiest = 0;
+  double most = 0;
+  for (std::size_t i = 0; i < kStages; ++i) {
+    const auto stage = static_cast<Stage>(i);
+    const double width = stage == Stage::parse                             ? parse_threads
+                         : stage == Stage::read || stage == Stage::schema ? 1
+                                                                           : lanes;
+    const double share =
+        static_cast<double>(counters.busy_ns[i].load(std::memory_order_relaxed)) / (elapsed * std::max(1.0, width));
+    summary.stages.emplace_back(std::string(kStageNames[i]), rounded(std::min(share, 1.0), 0.001));
+    if (share > most) {
+      most = share;
+      busiest = i;
+    }
+  }
+  summary.limit = std::string(kStageNames[busiest]);
+}
+
+std::string to_text(const Summary& summary) {
+  std::string out;
+  const auto line = [&](std::string_view label, const std::string& text) {
+    out += fmt::format("{:<11}{}\n", label, text);
+  };
+  const Tally& t = summary.total;
+  line("result", summary.outcome);
+  line("rows", fmt::format("{} read = {} written + {} rejected + {} not done", format_count(t.read),
+                           format_count(t.written), format_count(t.rejected), format_count(t.not_done)));
+  if (t.merged > 0) {
+    std::string text = fmt::format("{} of the written rows had the key of another row of the same request and were "
+                                   "joined with it",
+                                   format_count(t.merged));
+    if (summary.merged_by_precision > 0)
+      text += fmt::format("; {} only because the database's precision is coarser",
+                          format_count(summary.merged_by_precision));
+    line("merged", text);
+  }
+  line("speed", fmt::format("{} rows/s, {}/s, {} in {}",
+                            format_count(static_cast<std::uint64_t>(per_second(static_cast<double>(t.written), summary.elapsed))),
+                            format_bytes(per_second(static_cast<double>(t.bytes), summary.elapsed)),
+                            format_bytes(static_cast<double>(t.bytes)), format_duration(summary.elapsed)));
+  if (summary.requests > 0)
+    line("requests", fmt::format("{}, {:.0f} rows per child table in a request; p50 {:.1f} ms, p90 {:.1f} ms, "
+                                 "p99 {:.1f} ms, max {:.1f} ms; {} retries",
+                                 format_count(summary.requests),
+                                 summary.runs > 0 ? static_cast<double>(t.written) / static_cast<double>(summary.runs) : 0.0,
+                                 milliseconds(summary.p50), milliseconds(summary.p90), milliseconds(summary.p99),
+                                 milliseconds(summary.max), format_count(summary.retries)));
+  if (!summary.stages.empty()) {
+    std::string text;
+    for (const auto& [name, busy] : summary.stages)
+      text += fmt::format("{}{} {:.0f} %", text.empty() ? "" : ", ", name, 100 * busy);
+    line("busy", text + " (limit: " + summary.limit + ")");
+  }
+  if (!summary.schema_changes.empty())
+    line("schema", fmt::format("{} change{}", summary.schema_changes.size(),
+                               summary.schema_changes.size() == 1 ? "" : "s"));
+  if (!summary.rejects.empty()) {
+    line("rejected", summary.rejects_file.empty() ? "" : "records in " + summary.rejects_file);
+    for (const auto& reject : summary.rejects) {
+      const std::string code = reject.code != 0 ? fmt::format(" [0x{:04X}]", reject.code) : "";
+      out += fmt::format("  {:>10}  {}{}  (first: {})\n", format_count(reject.count), reject.reason, code, reject.first);
+    }
+  }
+  if (summary.sources.size() > 1) {
+    constexpr std::size_t kMost = 20;
+    line("sources", format_count(summary.sources.size()));
+    for (std::size_t i = 0; i < std::min(kMost, summary.sources.size()); ++i) {
+      const auto& s = summary.sources[i];
+      out += fmt::format("  {}: {} read, {} written, {} rejected{}\n", s.name, format_count(s.tally.read),
+                         format_count(s.tally.written), format_count(s.tally.rejected),
+                         s.tally.not_done > 0 ? fmt::format(", {} not done", format_count(s.tally.not_done)) : "");
+    }
+    if (summary.sources.size() > kMost)
+      out += fmt::format("  … and {} more (all of them with --report FILE)\n", summary.sources.size() - kMost);
+  }
+  for (const auto& source : summary.sources)
+    if (!source.error.empty()) line("failed", source.error);
+  return out;
+}
+
+std::string to_json(const Summary& summary) {
+  nlohmann::ordered_json json;
+  auto& total = json["total"];
+  total = tally_json(summary.total);
+  total["merged_by_precision"] = summary.merged_by_precision;
+  const double seconds = std::chrono::duration<double>(summary.elapsed).count();
+  total["seconds"] = seconds;
+  total["rows_per_second"] = rounded(per_second(static_cast<double>(summary.total.written), summary.elapsed), 0.1);
+  json["outcome"] = summary.outcome;
+  json["exit_status"] = summary.exit_status;
+  json["target"] = summary.target;
+  json["sources"] = nlohmann::ordered_json::array();
+  for (const auto& source : summary.sources) {
+    nlohmann::ordered_json one{{"name", source.name}, {"format", source.format}, {"compression", source.compression}};
+    one.update(tally_json(source.tally));
+    if (!source.error.empty()) one["error"] = source.error;
+    json["sources"].push_back(std::move(one));
+  }
+  json["rejects"] = nlohmann::ordered_json::array();
+  for (const auto& reject : summary.rejects)
+    json["rejects"].push_back(
+        {{"reason", reject.reason}, {"code", reject.code}, {"count", reject.count}, {"first", reject.first}});
+  if (!summary.rejects_file.empty()) json["rejects_file"] = summary.rejects_file;
+  json["requests"] = {{"count", summary.requests},
+                      {"p50_ms", rounded(milliseconds(summary.p50), 0.001)},
+                      {"p90_ms", rounded(milliseconds(summary.p90), 0.001)},
+                      {"p99_ms", rounded(milliseconds(summary.p99), 0.001)},
+                      {"max_ms", rounded(milliseconds(summary.max), 0.001)},
+                      {"retries", summary.retries},
+                      {"reconnects", summary.reconnects},
+                      {"bytes", summary.request_bytes},
+                      {"rows_per_child_table",
+                       summary.runs > 0 ? rounded(static_cast<double>(summary.total.written) / static_cast<double>(summary.runs), 0.01) : 0}};
+  json["stages"] = nlohmann::ordered_json::array();
+  for (const auto& [name, busy] : summary.stages) json["stages"].push_back({{"name", name}, {"busy", busy}});
+  json["limit"] = summary.limit;
+  json["schema_changes"] = summary.schema_changes;
+  json["memory_peak"] = summary.memory_peak;
+  auto& settings = json["settings"];
+  settings = nlohmann::ordered_json::object();
+  for (const auto& [name, value] : summary.settings) settings[name] = value;
+  json["version"] = summary.version;
+  // Names and reasons may quote bytes of the input that are no UTF-8.
+  return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace penstock::report

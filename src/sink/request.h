@@ -1,0 +1,95 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "data/types.h"
+#include "sink/window.h"
+#include "sink/writer.h"
+#include "wire/stmt2.h"
+
+namespace penstock::sink {
+
+/// How a request addresses its child tables.
+enum class Addressing : std::uint8_t {
+  existing,  ///< INSERT INTO stb(tbname, columns): they are known to exist; half the work for short runs
+  creating,  ///< INSERT INTO stb(tbname, columns, tags)
+  quoted,    ///< INSERT INTO ? USING stb (tags) TAGS (…) (columns): for names that the other forms misread
+};
+
+/// What one request carries: runs of one super table, each child table once.
+struct Request {
+  std::shared_ptr<const schema::TableVersion> version;
+  Addressing addressing = Addressing::creating;
+  std::vector<Run> runs;  ///< pieces of the window's runs, in order
+  std::uint32_t rows = 0;
+  [[nodiscard]] double mean_run() const noexcept {
+    return runs.empty() ? 0 : static_cast<double>(rows) / static_cast<double>(runs.size());
+  }
+};
+
+/// The statement's text. `database` empty: the connection's.
+std::string insert_statement(const schema::TableVersion& version, Addressing addressing);
+
+/// Cuts a grouped window into requests within the limits. Children that are not known to exist come first, so that
+/// the rest of the window can do without tags.
+class RequestPlanner {
+ public:
+  RequestPlanner(Window& window, const WriteOptions& options) : window_(window), options_(options) {}
+  /// The next request, or false at the end. Looks at ChildTable::exists when it is called.
+  bool next(Request& request);
+
+ private:
+  struct Place {
+    std::size_t table = 0;
+    int pass = 0;  // 0: children that may not exist, 1: known ones
+    std::size_t run = 0;
+    std::uint32_t row = 0;  // rows of that run already taken
+  };
+  std::uint32_t piece(const TableRuns& table, std::uint32_t begin, std::uint32_t end, std::uint32_t rows_left,
+                      std::size_t& bytes_left) const;
+  Window& window_;
+  const WriteOptions& options_;
+  Place at_;
+  std::vector<Addressing> kind_;  // of the present table's runs, fixed when its first pass starts
+};
+
+/// What the builder found while it built a request.
+struct Built {
+  std::uint32_t merged = 0;        ///< rows that were joined into another one
+  std::uint32_t by_precision = 0;  ///< of these: equal only because the database's precision is coarser
+};
+
+/// Writes the rows of a request in the layout that stmt2 binds. Equal keys are merged in input order, column by column:
+/// a later value or explicit NULL wins, "not given" changes nothing. One thread.
+class RequestBuilder {
+ public:
+  RequestBuilder(Window& window, data::Precision precision) : window_(window), precision_(precision) {}
+  Built build(const Request& request, wire::Stmt2Encoder& encoder);
+
+ private:
+  struct Cell {
+    wire::CellState state;
+    data::Slot slot;
+  };
+  void put_tags(const Request& request, const data::ChildTable& child, wire::Stmt2Encoder& encoder);
+  void put_run(const Request& request, const Run& run, wire::Stmt2Encoder& encoder, Built& built);
+  bool in_order(const Run& run);
+  void sort_and_join(const Request& request, const Run& run, Built& built);
+  [[nodiscard]] Cell cell_of(const RowRef& ref, std::size_t column) const noexcept;
+  template <class CellAt>
+  void put_column(const data::Column& column, std::uint32_t rows, const CellAt& cell_at, wire::Stmt2Encoder& encoder);
+  [[nodiscard]] std::int64_t to_database(std::int64_t time) const noexcept;
+
+  Window& window_;
+  const data::Precision precision_;
+  data::Precision unit_ = data::Precision::nanoseconds;  // of the rows' times
+  std::vector<std::int64_t> times_;                       // of the present run, in the database's precision
+  std::vector<RowRef> sorted_;                            // the present run by key, input order kept among equals
+  std::vector<std::uint32_t> groups_;                     // [output rows + 1] into sorted_
+  std::string name_;
+};
+
+}  // namespace penstock::sink

@@ -1,0 +1,78 @@
+#include "sink/window.h"
+
+#include <algorithm>
+
+namespace penstock::sink {
+
+std::uint32_t Window::local_child(std::uint32_t id) {
+  const std::size_t at = id / lanes_;
+  if (at >= local_of_.size()) [[unlikely]] local_of_.resize(std::max(at + 1, local_of_.size() * 2), kNone);
+  std::uint32_t local = local_of_[at];
+  if (local == kNone) [[unlikely]] {
+    local = static_cast<std::uint32_t>(children_.size());
+    local_of_[at] = local;
+    children_.push_back({&registry_.child(id), 0, 0});
+  }
+  return local;
+}
+
+void Window::add(Part part) {
+  for (const data::Row* row : part.rows) {
+    if (row->shape == data::kRefusedShape) [[unlikely]] continue;
+    ++children_[local_child(row->child)].count;
+    ++row_count_;
+  }
+  for (const auto& version : part.chunk->versions) {
+    const auto known =
+        std::find_if(versions_.begin(), versions_.end(), [&](const auto& v) { return v->ref == version->ref; });
+    if (known == versions_.end()) versions_.push_back(version);
+    else if ((*known)->number < version->number) *known = version;
+  }
+  bytes_ += part.chunk->rows.bytes() / lanes_;
+  parts_.push_back(std::move(part));
+  outcomes_.emplace_back();
+}
+
+void Window::group() {
+  // Children of one super table stand together, tables and children in order of first appearance.
+  std::vector<std::vector<std::uint32_t>> members(versions_.size());
+  for (std::size_t i = 0; i < children_.size(); ++i) {
+    const auto found = std::find_if(versions_.begin(), versions_.end(),
+                                    [&](const auto& v) { return v->ref == children_[i].child->table; });
+    members[static_cast<std::size_t>(found - versions_.begin())].push_back(static_cast<std::uint32_t>(i));
+  }
+  std::uint32_t at = 0;
+  for (std::size_t t = 0; t < versions_.size(); ++t) {
+    if (members[t].empty()) continue;
+    auto& table = tables_.emplace_back();
+    table.version = versions_[t];
+    table.runs.reserve(members[t].size());
+    for (const auto i : members[t]) {
+      children_[i].at = at;
+      table.runs.push_back({children_[i].child, at, at + children_[i].count});
+      at += children_[i].count;
+    }
+  }
+  rows_.resize(row_count_);
+  for (std::uint32_t p = 0; p < parts_.size(); ++p) {
+    const auto& shapes = parts_[p].chunk->rows.shapes();
+    for (const data::Row* row : parts_[p].rows) {
+      if (row->shape == data::kRefusedShape) [[unlikely]] continue;
+      rows_[children_[local_of_[row->child / lanes_]].at++] = {row, shapes[row->shape].resolved, p};
+    }
+  }
+}
+
+void Window::clear() {
+  for (const auto& child : children_) local_of_[child.child->id / lanes_] = kNone;
+  children_.clear();
+  rows_.clear();
+  tables_.clear();
+  versions_.clear();
+  parts_.clear();
+  outcomes_.clear();
+  row_count_ = 0;
+  bytes_ = 0;
+}
+
+}  // namespace penstock::sink

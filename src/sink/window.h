@@ -1,0 +1,119 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "data/row_set.h"
+#include "io/chunk.h"
+#include "schema/growth.h"
+#include "schema/registry.h"
+
+namespace penstock::sink {
+
+/// A chunk with its rows, shared by the lanes that hold rows of it. The text stays reachable through `chunk.owner` for
+/// as long as a row may still be refused.
+struct ParsedChunk {
+  explicit ParsedChunk(MemoryBudget* budget) : rows(budget) {}
+  io::Chunk chunk;
+  data::RowSet rows;
+  std::uint64_t first_line = 1;  ///< number of the chunk's first line in its source
+  /// What to bind of each super table in the chunk, as the schema stage left it: lanes must not look at the live state.
+  std::vector<std::shared_ptr<const schema::TableVersion>> versions;
+
+  [[nodiscard]] std::string_view record(const data::Row& row) const {
+    return chunk.text.substr(row.offset, row.length);
+  }
+};
+
+/// The rows of a chunk that belong to one lane, in input order.
+struct Part {
+  std::shared_ptr<ParsedChunk> chunk;
+  std::vector<data::Row*> rows;
+};
+
+/// A gathered row: 24 bytes.
+struct RowRef {
+  const data::Row* row = nullptr;
+  const data::ResolvedShape* shape = nullptr;
+  std::uint32_t part = 0;  ///< index of its part in the window
+};
+
+/// Rows of one child table: [begin, end) in Window::rows(), in input order.
+struct Run {
+  data::ChildTable* child = nullptr;
+  std::uint32_t begin = 0;
+  std::uint32_t end = 0;
+  [[nodiscard]] std::uint32_t size() const noexcept { return end - begin; }
+};
+
+/// The runs of one super table, and what to bind.
+struct TableRuns {
+  std::shared_ptr<const schema::TableVersion> version;
+  std::vector<Run> runs;
+};
+
+/// The gathering window of a lane: rows of many chunks, grouped by child table before they are sent, because the number
+/// of rows per child table in a request decides the server's speed. One thread, the lane's.
+class Window {
+ public:
+  /// Child tables with id % lanes == lane come here.
+  Window(const schema::Registry& registry, std::uint32_t lanes) : registry_(registry), lanes_(lanes) {}
+
+  /// Takes the rows in; those that the schema stage refused are passed over.
+  void add(Part part);
+
+  [[nodiscard]] bool empty() const noexcept { return parts_.empty(); }
+  [[nodiscard]] std::size_t row_count() const noexcept { return row_count_; }
+  [[nodiscard]] std::size_t child_count() const noexcept { return children_.size(); }
+  /// Memory that would come free: this lane's share of the chunks it holds.
+  [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
+
+  /// Sorts the rows into runs with a stable counting sort. Call once, after the last add().
+  void group();
+  [[nodiscard]] std::span<const RowRef> rows() const noexcept { return rows_; }
+  [[nodiscard]] std::vector<TableRuns>& tables() noexcept { return tables_; }
+
+  /// Rows of the parts in input order, without grouping, for writers that forward text.
+  [[nodiscard]] std::span<const Part> parts() const noexcept { return parts_; }
+  [[nodiscard]] const ParsedChunk& chunk_of(const RowRef& ref) const noexcept { return *parts_[ref.part].chunk; }
+
+  /// What became of the rows, counted by part for the ledger.
+  struct Outcome {
+    std::uint32_t written = 0;
+    std::uint32_t rejected = 0;
+    std::uint32_t merged = 0;
+  };
+  void note_written(const RowRef& ref) noexcept { ++outcomes_[ref.part].written; }
+  void note_merged(const RowRef& ref) noexcept { ++outcomes_[ref.part].merged; }
+  void note_rejected(const RowRef& ref) noexcept { ++outcomes_[ref.part].rejected; }
+  [[nodiscard]] std::span<const Outcome> outcomes() const noexcept { return outcomes_; }
+
+  /// Lets go of all rows and their chunks; keeps its own memory for the next round.
+  void clear();
+
+ private:
+  struct Child {
+    data::ChildTable* child = nullptr;
+    std::uint32_t count = 0;
+    std::uint32_t at = 0;  ///< where its next row goes while sorting
+  };
+  static constexpr std::uint32_t kNone = 0xFFFFFFFF;
+  std::uint32_t local_child(std::uint32_t id);
+
+  const schema::Registry& registry_;
+  const std::uint32_t lanes_;
+  std::vector<Part> parts_;
+  std::vector<Outcome> outcomes_;
+  std::size_t row_count_ = 0;
+  std::size_t bytes_ = 0;
+  std::vector<Child> children_;            // in order of first appearance in this window
+  std::vector<std::uint32_t> local_of_;    // [child id / lanes] index in children_, or kNone
+  std::vector<std::shared_ptr<const schema::TableVersion>> versions_;  // the newest of each super table
+  std::vector<RowRef> rows_;
+  std::vector<TableRuns> tables_;
+};
+
+}  // namespace penstock::sink
