@@ -1,0 +1,67 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "data/row_set.h"
+#include "data/types.h"
+#include "format/line_scan.h"
+#include "format/number.h"
+#include "schema/registry.h"
+
+/// What LineParser expects of the next line: the fields of an earlier one, prepared for comparison.
+namespace penstock::format {
+
+/// How the value of a predicted field is read without the general scanner.
+enum class LineKind : std::uint8_t { signed_integer, unsigned_integer, float64, boolean, text, nchar, other };
+
+/// Key and type of one field. The key's bytes, from the comma before it (fields but the first) to its '=', are compared
+/// in three masked words.
+struct LineFieldPlan {
+  std::uint64_t key[3] = {};
+  std::uint64_t mask[3] = {};
+  std::uint32_t key_bytes = 0;
+  std::uint32_t suffix = 0;
+  std::uint32_t suffix_mask = 0;
+  std::uint8_t suffix_bytes = 0;
+  LineKind kind = LineKind::other;
+  data::Type type = data::Type::null;
+  std::int64_t least = 0;  ///< integers
+  std::int64_t most = 0;
+  const char* long_key = nullptr;  ///< keys of more than 24 bytes are compared here
+
+  /// `p` points into padded text of which `left` bytes remain.
+  [[nodiscard]] bool matches(const char* p, std::ptrdiff_t left) const noexcept {
+    if (long_key != nullptr) [[unlikely]]
+      return left >= static_cast<std::ptrdiff_t>(key_bytes) && std::memcmp(p, long_key, key_bytes) == 0;
+    return (((load8(p) ^ key[0]) & mask[0]) | ((load8(p + 8) ^ key[1]) & mask[1]) |
+            ((load8(p + 16) ^ key[2]) & mask[2])) == 0;
+  }
+};
+
+/// The fields of some lines of one super table: same keys, same types, same order.
+struct LinePlan {
+  data::SuperTableRef* table = nullptr;
+  std::vector<LineFieldPlan> fields;
+  std::vector<data::Field> names;  ///< views into `signature`
+  std::string signature;           ///< what makes the plan unique; see signature_of()
+  std::string spelling;            ///< long keys
+  std::size_t row_bytes = 0;
+  bool duplicate = false;  ///< a key stands twice, or is the timestamp column's name: every line is refused
+  bool has_text = false;
+
+  // Of the RowSet being filled:
+  std::uint64_t epoch = 0;
+  std::uint32_t shape = 0;
+  std::uint32_t rows = 0;
+  std::vector<std::uint32_t> longest;
+
+  /// Appends table, names and types of the fields.
+  static void signature_of(const data::SuperTableRef& table, const std::vector<LineField>& fields, std::string& out);
+  LinePlan(data::SuperTableRef* of, const std::vector<LineField>& from, std::string made_signature,
+           std::string_view timestamp_name);
+};
+
+}  // namespace penstock::format

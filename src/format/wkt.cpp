@@ -1,0 +1,202 @@
+#include "format/wkt.h"
+
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <fast_float/fast_float.h>
+#include <limits>
+
+namespace penstock::format {
+namespace {
+
+enum Kind : std::uint32_t {
+  kPoint = 1,
+  kLineString = 2,
+  kPolygon = 3,
+  kMultiPoint = 4,
+  kMultiLineString = 5,
+  kMultiPolygon = 6,
+  kCollection = 7,
+};
+
+// Deeper nesting than anyone means; it keeps the recursion off the end of the stack.
+constexpr int kMostDepth = 32;
+
+class Reader {
+ public:
+  Reader(std::string_view text, std::string& out) : p_(text.data()), end_(p_ + text.size()), out_(out) {}
+
+  const char* run() {
+    if (!geometry(0)) return error_;
+    skip();
+    return p_ == end_ ? nullptr : "text follows the geometry";
+  }
+
+ private:
+  bool fail(const char* what) {
+    if (error_ == nullptr) error_ = what;
+    return false;
+  }
+  void skip() {
+    while (p_ < end_ && (*p_ == ' ' || *p_ == '\t' || *p_ == '\n' || *p_ == '\r')) ++p_;
+  }
+  bool take(char c) {
+    skip();
+    if (p_ == end_ || *p_ != c) return false;
+    ++p_;
+    return true;
+  }
+  // The next word in upper case; what is longer than any keyword comes back cut.
+  std::string_view word() {
+    skip();
+    std::size_t size = 0;
+    for (; p_ < end_ && ((*p_ | 0x20) >= 'a' && (*p_ | 0x20) <= 'z'); ++p_)
+      if (size < sizeof word_) word_[size++] = static_cast<char>(*p_ & ~0x20);
+    return {word_, size};
+  }
+  bool take_word(std::string_view wanted) {
+    const char* const before = p_;
+    if (word() == wanted) return true;
+    p_ = before;
+    return false;
+  }
+
+  template <class T>
+  void put(T value) {
+    char bytes[sizeof value];
+    std::memcpy(bytes, &value, sizeof value);
+    out_.append(bytes, sizeof value);
+  }
+  void head(std::uint32_t kind) {
+    put<std::uint8_t>(1);
+    put(kind);
+  }
+  // Place of a count that is known only later.
+  std::size_t hole() {
+    put<std::uint32_t>(0);
+    return out_.size() - sizeof(std::uint32_t);
+  }
+  void fill(std::size_t at, std::uint32_t count) { std::memcpy(out_.data() + at, &count, sizeof count); }
+
+  bool number(double& value) {
+    skip();
+    const char* from = p_ + (p_ < end_ && *p_ == '+');
+    if (from == end_ || !((*from >= '0' && *from <= '9') || *from == '-' || *from == '.'))
+      return fail("a coordinate is missing");
+    const auto result = fast_float::from_chars(from, end_, value);
+    if (result.ptr == from || !std::isfinite(value)) return fail("a coordinate is no number");
+    p_ = result.ptr;
+    return true;
+  }
+  bool coordinates(double& x, double& y) {
+    if (!number(x) || !number(y)) return false;
+    for (int more = 0;; ++more) {
+      skip();
+      if (p_ == end_ || *p_ == ',' || *p_ == ')') return true;
+      double dropped = 0;
+      if (more == 2) return fail("a point has more than four coordinates");
+      if (!number(dropped)) return false;
+    }
+  }
+
+  bool points(std::uint32_t least, bool closed) {
+    if (!take('(')) return fail("'(' or EMPTY is missing");
+    const auto count_at = hole();
+    std::uint32_t count = 0;
+    double first_x = 0, first_y = 0, x = 0, y = 0;
+    do {
+      if (!coordinates(x, y)) return false;
+      if (count++ == 0) first_x = x, first_y = y;
+      put(x);
+      put(y);
+    } while (take(','));
+    if (!take(')')) return fail("')' is missing");
+    if (closed && (x != first_x || y != first_y)) return fail("a ring is not closed");
+    if (count < least) return fail(closed ? "a ring has fewer than four points" : "a line has fewer than two points");
+    fill(count_at, count);
+    return true;
+  }
+
+  // "(" element {"," element} ")" or EMPTY, with its count.
+  template <class Element>
+  bool list(Element&& element) {
+    const auto count_at = hole();
+    if (take_word("EMPTY")) return true;
+    if (!take('(')) return fail("'(' or EMPTY is missing");
+    std::uint32_t count = 0;
+    do {
+      if (!element()) return false;
+      ++count;
+    } while (take(','));
+    if (!take(')')) return fail("')' is missing");
+    fill(count_at, count);
+    return true;
+  }
+
+  bool point(bool bare_allowed) {
+    head(kPoint);
+    double x = std::numeric_limits<double>::quiet_NaN(), y = x;
+    if (!take_word("EMPTY")) {
+      const bool open = take('(');
+      if (!open && !bare_allowed) return fail("'(' or EMPTY is missing");
+      if (!coordinates(x, y)) return false;
+      if (open && !take(')')) return fail("')' is missing");
+    }
+    put(x);
+    put(y);
+    return true;
+  }
+  bool line() {
+    head(kLineString);
+    if (take_word("EMPTY")) return hole(), true;
+    return points(2, false);
+  }
+  bool polygon() {
+    head(kPolygon);
+    return list([&] { return take_word("EMPTY") ? (hole(), true) : points(4, true); });
+  }
+
+  bool geometry(int depth) {
+    if (depth > kMostDepth) return fail("geometry collections are nested too deeply");
+    auto name = word();
+    // Z, M, ZM stand behind the name, apart or not.
+    const auto cut = [&](std::string_view tail) {
+      if (name.size() > tail.size() + 4 && name.substr(name.size() - tail.size()) == tail)
+        name.remove_suffix(tail.size());
+    };
+    cut("ZM");
+    cut("Z");
+    cut("M");
+    char kept[sizeof word_];
+    std::memcpy(kept, name.data(), name.size());
+    name = {kept, name.size()};
+    if (!take_word("ZM") && !take_word("Z")) take_word("M");
+
+    if (name == "POINT") return point(false);
+    if (name == "LINESTRING") return line();
+    if (name == "POLYGON") return polygon();
+    if (name == "MULTIPOINT") return head(kMultiPoint), list([&] { return point(true); });
+    if (name == "MULTILINESTRING") return head(kMultiLineString), list([&] { return line(); });
+    if (name == "MULTIPOLYGON") return head(kMultiPolygon), list([&] { return polygon(); });
+    if (name == "GEOMETRYCOLLECTION") return head(kCollection), list([&] { return geometry(depth + 1); });
+    return fail("it begins with no known geometry type");
+  }
+
+  const char* p_;
+  const char* end_;
+  std::string& out_;
+  const char* error_ = nullptr;
+  char word_[24] = {};
+};
+
+}  // namespace
+
+const char* wkt_to_wkb(std::string_view text, std::string& wkb) {
+  const auto before = wkb.size();
+  const char* const error = Reader(text, wkb).run();
+  if (error != nullptr) wkb.resize(before);
+  return error;
+}
+
+}  // namespace penstock::format

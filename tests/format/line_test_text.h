@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstring>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "data/row_set.h"
+#include "format/line_parser.h"
+#include "io/chunk.h"
+#include "schema/registry.h"
+
+namespace penstock::format {
+
+/// A chunk whose padding ends where its heap block ends, so that AddressSanitizer sees a kernel that reads too far.
+/// The padding is hostile: it looks like the text going on.
+inline io::Chunk padded_chunk(std::string_view text, std::uint64_t offset = 4096) {
+  std::shared_ptr<char[]> memory(new char[text.size() + io::kPadding]);
+  std::memcpy(memory.get(), text.data(), text.size());
+  for (std::size_t i = 0; i < io::kPadding; ++i) memory[text.size() + i] = "1234567890,f=1 "[i % 15];
+  io::Chunk chunk;
+  chunk.text = {memory.get(), text.size()};
+  chunk.offset = offset;
+  chunk.owner = memory;
+  return chunk;
+}
+
+/// A row as text: child table, time, fields with types and values; for comparison.
+inline std::string row_text(const schema::Registry& registry, const data::RowSet& rows, const data::Row& row) {
+  const auto& child = registry.child(row.child);
+  std::string text = child.table->name + "/" + std::string(child.name) + " " + std::to_string(row.time) + " [" +
+                     std::to_string(row.offset) + "+" + std::to_string(row.length) + "]";
+  const auto& shape = rows.shapes()[row.shape];
+  for (std::size_t i = 0; i < shape.fields.size(); ++i) {
+    const auto& field = shape.fields[i];
+    text += " " + std::string(field.name) + ":" + std::string(data::type_name(field.type)) + "=";
+    const auto slot = row.slots()[i];
+    text += data::is_variable(field.type) ? std::string(data::text_of(slot)) : std::to_string(slot);
+  }
+  return text;
+}
+
+inline std::string reject_text(const data::Reject& reject) {
+  return "reject " + std::to_string(reject.reason.code) + " [" + std::to_string(reject.offset) + "+" +
+         std::to_string(reject.length) + ":" + std::to_string(reject.column) + "] " + reject.reason.text;
+}
+
+/// Everything that a parse gave: rows in order, then rejects.
+inline std::string all_text(const schema::Registry& registry, data::RowSet& rows) {
+  std::string text;
+  rows.for_each_row([&](const data::Row& row) { text += row_text(registry, rows, row) + "\n"; });
+  for (const auto& reject : rows.rejects()) text += reject_text(reject) + "\n";
+  return text;
+}
+
+}  // namespace penstock::format
