@@ -1,0 +1,50 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "sandbox/engine.h"
+
+namespace penstock::sandbox {
+
+/// The sandbox on the network: an Engine behind the adapter's HTTP and WebSocket interface (`/ws`, `/rest/sql`,
+/// `/rest/login`, `/-/ping`). Plain HTTP; serves until stopped.
+///
+/// Each connection has a thread that reads (and answers PINGs) and, on `/ws`, one that carries out its requests in
+/// order: clients match answers by req_id, so order is one of the orders that the real server may show. All threads end
+/// in stop() or the destructor; stop() is for any thread and waits at most for the statements being carried out.
+class Server {
+ public:
+  struct Options {
+    std::string address = "127.0.0.1";  ///< an IPv4 or IPv6 address of this machine; others than loopback let anyone in
+    std::uint16_t port = 0;             ///< 0: a free one, see port()
+    Engine::Options engine;
+    std::size_t threads = 0;            ///< most requests carried out at once, over all connections; 0: no limit
+    bool log = false;                   ///< a line for each connection and each refusal on the log
+    /// Of the WebSocket keep-alive; the real server's figures. Tests shorten them.
+    std::chrono::milliseconds ping_every{54'000};
+    std::chrono::milliseconds silence{114'000};
+  };
+
+  /// Opens the engine and listens. Throws Error: config for an address that is none, io when the port is taken or the
+  /// directory cannot be used.
+  explicit Server(Options options);
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  [[nodiscard]] std::uint16_t port() const noexcept;
+  /// Connections open at the moment.
+  [[nodiscard]] std::size_t connection_count() const;
+  /// Ends all connections and threads. Safe to call twice.
+  void stop();
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace penstock::sandbox

@@ -1,0 +1,353 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "sandbox/server.h"
+#include "sandbox/ws_test_client.h"
+#include "wire/block.h"
+#include "wire/messages.h"
+
+/// Replays recorded conversations of a real server against the sandbox and counts how many answers are the same.
+/// What never counts: timing, version, info, and what a record marks as volatile (see the records' README).
+namespace penstock::test {
+namespace {
+
+using Json = nlohmann::json;
+
+std::filesystem::path wire_records() {
+  const char* root = std::getenv("PENSTOCK_CONFORMANCE");
+  return std::filesystem::path(root != nullptr ? root : "../shared/conformance") / "wire";
+}
+
+/// Removes what stands between `before` and the next character of `until`, wherever it occurs.
+void blank(std::string& text, std::string_view before, std::string_view until) {
+  for (std::size_t at = 0; (at = text.find(before, at)) != std::string::npos;) {
+    at += before.size();
+    const std::size_t end = text.find_first_of(until, at);
+    text.erase(at, end == std::string::npos ? end : end - at);
+  }
+}
+
+std::string without_volatile(std::string text) {
+  blank(text, "\"timing\":", ",}");
+  blank(text, "\"version\":\"", "\"");
+  blank(text, "\"info\":\"", "\"");
+  blank(text, "SML:0x", " ,:");
+  return text;
+}
+
+enum class Verdict { same, same_code, differs };
+
+/// Same members, or the same error code with another text.
+Verdict compare_json(const std::string& recorded, const std::string& got, bool shape_only) {
+  if (without_volatile(recorded) == without_volatile(got)) return Verdict::same;
+  const Json a = Json::parse(recorded, nullptr, false);
+  const Json b = Json::parse(got, nullptr, false);
+  if (!a.is_object() || !b.is_object()) return Verdict::differs;
+  if (shape_only) return a.value("code", 0) == b.value("code", 0) ? Verdict::same : Verdict::differs;
+  if (a.value("code", 0) == 0 || a.value("code", 0) != b.value("code", 0)) return Verdict::differs;
+  return a.value("action", "") == b.value("action", "") ? Verdict::same_code : Verdict::differs;
+}
+
+std::vector<std::string> rows_of(std::string_view raw) {
+  const auto block = wire::Block::decode(raw);
+  std::vector<std::string> rows;
+  std::string head;
+  for (std::uint32_t c = 0; c < block.columns(); ++c) {
+    head += std::to_string(static_cast<int>(block.type(c))) + ":" + std::to_string(block.stored_bytes(c)) + " ";
+  }
+  rows.push_back(head);
+  for (std::uint32_t r = 0; r < block.rows(); ++r) {
+    std::string row;
+    for (std::uint32_t c = 0; c < block.columns(); ++c) {
+      row += block.is_null(r, c) ? "NULL" : "'" + block.text(r, c) + "'";
+      row += " | ";
+    }
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+std::string block_of(const std::string& answer) {
+  if (wire::is_fetch_answer(answer)) return std::string(wire::decode_fetch_answer(answer).block);
+  return std::string(wire::decode_fetch_block_answer(answer).block);
+}
+
+Verdict compare_binary(std::string recorded, std::string got, std::string& detail) {
+  const auto mask = [](std::string& answer) {
+    const std::size_t at = wire::is_fetch_answer(answer) ? 18 : 0;
+    if (answer.size() >= at + 8) answer.replace(at, 8, 8, '\0');
+  };
+  mask(recorded);
+  mask(got);
+  if (recorded == got) return Verdict::same;
+  // The same cells laid out otherwise, or the same rows in another order, are the same answer.
+  try {
+    auto a = rows_of(block_of(recorded));
+    auto b = rows_of(block_of(got));
+    if (a == b) return Verdict::same;
+    auto sorted_a = a;
+    auto sorted_b = b;
+    std::sort(sorted_a.begin(), sorted_a.end());
+    std::sort(sorted_b.begin(), sorted_b.end());
+    if (sorted_a == sorted_b) return Verdict::same;
+    for (std::size_t i = 0; i < std::max(a.size(), b.size()); ++i) {
+      const std::string x = i < a.size() ? a[i] : "(no row)";
+      const std::string y = i < b.size() ? b[i] : "(no row)";
+      if (x == y) continue;
+      detail = "row " + std::to_string(i) + " recorded " + x.substr(0, 600) + "\n       row " + std::to_string(i) +
+               " sandbox  " + y.substr(0, 600);
+      break;
+    }
+  } catch (const std::exception& error) {
+    detail = std::string("not comparable: ") + error.what();
+  }
+  return Verdict::differs;
+}
+
+std::string request_label(const Json& line) {
+  if (line.contains("text")) return line["text"].get<std::string>().substr(0, 260);
+  const std::string bytes = from_hex(line.value("hex", ""));
+  const auto header = wire::read_request_header(bytes);
+  if (!header) return "binary " + to_hex(bytes);
+  std::string label = "binary action " + std::to_string(header->action);
+  if (header->action == 6 || header->action == 10) {
+    if (const auto sql = wire::decode_query(bytes)) label += ": " + std::string(*sql).substr(0, 260);
+  }
+  return label;
+}
+
+class Replay {
+ public:
+  explicit Replay(std::uint16_t port) : port_(port) {}
+
+  /// Only checks that the server answers or ends each connection: for records of what crashed the real one.
+  bool only_alive = false;
+  int same = 0;
+  int same_code = 0;
+  int total = 0;
+  std::vector<std::string> differences;
+
+  void run(const std::vector<Json>& lines) {
+    for (std::size_t i = 0; i < lines.size(); ++i) {
+      const Json& line = lines[i];
+      if (line.contains("note")) {
+        note_ = line["note"].get<std::string>();
+        continue;
+      }
+      const std::string direction = line["dir"];
+      if (direction == "exchange") {
+        exchange(line);
+      } else if (direction == "c2s") {
+        send(line);
+      } else {
+        const bool crashed = i + 1 < lines.size() && lines[i + 1].contains("note") &&
+                             lines[i + 1]["note"].get<std::string>().starts_with("THE REAL SERVER PROCESS CRASHED");
+        expect(line, crashed);
+      }
+    }
+  }
+
+ private:
+  /// The client of a connection, made when it has no recorded upgrade; null when the sandbox refuses its path.
+  WsTestClient* client(const Json& line) {
+    auto& slot = clients_[line["conn"].get<int>()];
+    if (!slot) slot = std::make_unique<WsTestClient>(port_, line.value("path", "/ws"), upgrade_headers());
+    return slot->upgrade.status == 101 ? slot.get() : nullptr;
+  }
+
+  void send(const Json& line) {
+    asked_ = request_label(line);
+    const std::string kind = line["kind"];
+    const std::string payload = line.contains("hex") ? from_hex(line["hex"].get<std::string>())
+                                                     : line.value("text", std::string());
+    const std::uint8_t opcode = kind == "text"     ? WsTestClient::kText
+                                : kind == "binary" ? WsTestClient::kBinary
+                                : kind == "ping"   ? WsTestClient::kPing
+                                : kind == "pong"   ? WsTestClient::kPong
+                                                   : WsTestClient::kClose;
+    if (auto* peer = client(line)) {
+      peer->send_message(opcode, payload,
+                         {!line.value("unmasked", false), line.value("compressed", false), line.value("frames", 1)});
+    }
+  }
+
+  void expect(const Json& line, bool crashed) {
+    const std::string kind = line["kind"];
+    if (kind == "none") return;  // an answer where none belongs would stand in the place of the next one
+    auto* const connected = client(line);
+    if (connected == nullptr) {
+      ++total;
+      return;
+    }
+    auto& peer = *connected;
+    const auto got = peer.receive();
+    if (only_alive || crashed) {
+      ++total;
+      if (got || peer.ended()) {
+        ++same;
+      } else {
+        differ("no answer in time", "");
+      }
+      return;
+    }
+    ++total;
+    if (kind == "eof") {
+      if (!got && peer.ended()) {
+        ++same;
+      } else {
+        differ("the end of the connection", got ? got->payload : "(nothing)");
+      }
+      return;
+    }
+    if (!got) {
+      differ(line.value("text", line.value("hex", "")).substr(0, 300), peer.ended() ? "(end)" : "(no answer in time)");
+      return;
+    }
+    const bool is_text = kind == "text";
+    const std::uint8_t opcode = is_text            ? WsTestClient::kText
+                                : kind == "binary" ? WsTestClient::kBinary
+                                : kind == "ping"   ? WsTestClient::kPing
+                                : kind == "pong"   ? WsTestClient::kPong
+                                                   : WsTestClient::kClose;
+    const std::string recorded = line.contains("hex") ? from_hex(line["hex"].get<std::string>())
+                                                      : line.value("text", std::string());
+    std::string detail;
+    Verdict verdict = Verdict::differs;
+    if (got->opcode == opcode) {
+      verdict = is_text            ? compare_json(recorded, got->payload, line.value("volatile", false))
+                : kind == "binary" ? compare_binary(recorded, got->payload, detail)
+                                   : (recorded == got->payload ? Verdict::same : Verdict::differs);
+    }
+    if (verdict == Verdict::same) ++same;
+    if (verdict == Verdict::same_code) ++same_code;
+    if (verdict == Verdict::differs || (verdict == Verdict::same_code && std::getenv("PENSTOCK_REPLAY_TEXTS"))) {
+      differ(is_text ? recorded : detail.empty() ? to_hex(recorded).substr(0, 400) : detail,
+             got->opcode == WsTestClient::kText ? got->payload : detail.empty() ? to_hex(got->payload).substr(0, 400) : "");
+    }
+  }
+
+  void exchange(const Json& line) {
+    const Json& request = line["request"];
+    const Json& response = line["response"];
+    Headers headers;
+    for (const auto& [name, value] : request["headers"].items()) headers.emplace_back(name, value.get<std::string>());
+    asked_ = request["method"].get<std::string>() + " " + request["path"].get<std::string>() + " " +
+             request.value("body", "").substr(0, 200);
+    const int status = response["status"];
+    if (headers_name(headers, "Sec-WebSocket-Key")) {
+      auto peer = std::make_unique<WsTestClient>(port_, request["path"].get<std::string>(), headers,
+                                                 request["method"].get<std::string>());
+      compare_http(response, peer->upgrade);
+      if (status == 101 && peer->upgrade.status == 101) clients_[line["conn"].get<int>()] = std::move(peer);
+      return;
+    }
+    std::optional<std::string> body;
+    if (request.contains("body_hex")) {
+      body = from_hex(request["body_hex"].get<std::string>());
+    } else if (request.contains("body")) {
+      body = request["body"].get<std::string>();
+    }
+    std::erase_if(headers, [](const auto& header) { return header.first == "Content-Length"; });
+    compare_http(response, http(port_, request["method"].get<std::string>(), request["path"].get<std::string>(), headers,
+                                body ? std::optional<std::string_view>(*body) : std::nullopt));
+  }
+
+  static bool headers_name(const Headers& headers, std::string_view name) {
+    return std::any_of(headers.begin(), headers.end(), [&](const auto& header) { return header.first == name; });
+  }
+
+  void compare_http(const Json& recorded, const HttpReply& got) {
+    ++total;
+    const std::string body = recorded.contains("body_hex") ? from_hex(recorded["body_hex"].get<std::string>())
+                                                           : recorded.value("body", "");
+    std::string problem;
+    if (got.status != recorded["status"].get<int>()) problem += " status";
+    for (const std::string_view name : {"Content-Type", "Content-Encoding", "Vary", "Location", "Upgrade",
+                                        "Access-Control-Allow-Origin", "Sec-WebSocket-Accept",
+                                        "Sec-WebSocket-Extensions", "Sec-Websocket-Version", "Transfer-Encoding"}) {
+      const std::string value = recorded["headers"].value(std::string(name), "");
+      if (value != got.header(name)) problem += " " + std::string(name);
+    }
+    Verdict verdict = problem.empty() ? Verdict::same : Verdict::differs;
+    if (problem.empty() && without_volatile(body) != without_volatile(got.body)) {
+      const Json a = Json::parse(body, nullptr, false);
+      const Json b = Json::parse(got.body, nullptr, false);
+      const bool coded = a.is_object() && b.is_object() && a.value("code", 0) != 0;
+      verdict = coded && a["code"] == b.value("code", 0) ? Verdict::same_code : Verdict::differs;
+    }
+    if (verdict == Verdict::same) ++same;
+    if (verdict == Verdict::same_code) ++same_code;
+    if (verdict == Verdict::differs || (verdict == Verdict::same_code && std::getenv("PENSTOCK_REPLAY_TEXTS"))) {
+      differ(std::to_string(recorded["status"].get<int>()) + problem + " " + body,
+             std::to_string(got.status) + " " + got.body);
+    }
+  }
+
+  void differ(const std::string& recorded, const std::string& got) {
+    differences.push_back(note_.substr(0, 100) + "\n  asked    " + asked_ + "\n  recorded " + recorded.substr(0, 1600) +
+                          "\n  sandbox  " + got.substr(0, 1600));
+  }
+
+  std::uint16_t port_;
+  std::map<int, std::unique_ptr<WsTestClient>> clients_;
+  std::string note_;
+  std::string asked_;
+};
+
+struct Case {
+  const char* file;
+  int floor;  ///< answers that must agree (same, or the same error code); -1: only stay alive and answer
+};
+
+void PrintTo(const Case& value, std::ostream* out) { *out << value.file; }
+
+class WireReplay : public testing::TestWithParam<Case> {};
+
+TEST_P(WireReplay, AgreesWithTheRecord) {
+  const auto path = wire_records() / (std::string(GetParam().file) + ".jsonl");
+  if (!std::filesystem::exists(path)) GTEST_SKIP() << "no record " << path;
+  std::vector<Json> lines;
+  std::ifstream in(path);
+  for (std::string line; std::getline(in, line);) lines.push_back(Json::parse(line));
+
+  sandbox::Server server({});
+  Replay replay(server.port());
+  replay.only_alive = GetParam().floor < 0;
+  replay.run(lines);
+  std::cout << GetParam().file << ": " << replay.same + replay.same_code << " of " << replay.total;
+  if (replay.same_code > 0) std::cout << " (" << replay.same_code << " of them by code only)";
+  std::cout << '\n';
+  const bool all = std::getenv("PENSTOCK_REPLAY_ALL") != nullptr;
+  const std::size_t shown = all ? replay.differences.size() : std::min<std::size_t>(replay.differences.size(), 3);
+  for (std::size_t i = 0; i < shown; ++i) std::cout << "- " << replay.differences[i] << '\n';
+  if (shown < replay.differences.size()) std::cout << "… (PENSTOCK_REPLAY_ALL=1 shows all)\n";
+  RecordProperty("agree", replay.same + replay.same_code);
+  RecordProperty("recorded", replay.total);
+  EXPECT_GE(replay.same + replay.same_code, GetParam().floor);
+  if (replay.only_alive) {
+    EXPECT_EQ(replay.same, replay.total);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Records, WireReplay,
+                         testing::Values(Case{"connect_handshake", 0}, Case{"connect", 0}, Case{"connect_deflate", 0},
+                                         Case{"connect_legacy_endpoints", 0}, Case{"query_types_ms", 0},
+                                         Case{"query_types_us", 0}, Case{"query_types_ns", 0},
+                                         Case{"query_updates", 0}, Case{"query_result_ids", 0},
+                                         Case{"query_errors", 0}, Case{"query_10000_rows", 0},
+                                         Case{"schemaless_line", 0}, Case{"stmt2", 0}, Case{"stmt2_types_ms", 0},
+                                         Case{"stmt2_types_us", 0}, Case{"stmt2_types_ns", 0},
+                                         Case{"stmt2_errors", 0}, Case{"stmt2_bind_exec_3375", 0},
+                                         Case{"stmt2_hazards", -1}, Case{"stmt2_malformed", -1}, Case{"rest_sql", 0}),
+                         [](const auto& one) { return std::string(one.param.file); });
+
+}  // namespace
+}  // namespace penstock::test
