@@ -542,6 +542,10 @@ Series* LineParser::Work::add_series(LineError& error) {
   for (const auto& tag : scanner_.tags()) found_.tags.push_back({tag.key, Type::nchar, tag.value});
   found_.child = child_table_name(scanner_.raw_measurement(), found_.tags, options_.naming);
 
+  if (found_.child == table) {
+    error = {0x061D, "the child table would have the name of its super table", scanner_.first()};
+    return nullptr;
+  }
   // With the fields, so that no line that is refused leaves a child table behind.
   sorted_.clear();
   for (const auto& tag : found_.tags) sorted_.push_back(tag.key);

@@ -1,0 +1,163 @@
+// Line protocol to rows, one thread, one text of about 8 MiB parsed again and again into new row sets.
+// The first pass is checked: every line must become a row, and the same rows as on the general path.
+
+#include "format/line_parser.h"
+
+#include <benchmark/benchmark.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <functional>
+#include <random>
+#include <string>
+
+namespace penstock::format {
+namespace {
+
+constexpr std::size_t kTextBytes = 8 << 20;
+constexpr std::int64_t kStart = 1'767'225'600'000'000'000;
+
+struct Text {
+  std::string bytes;
+  std::size_t lines = 0;
+  [[nodiscard]] io::Chunk chunk() const {
+    io::Chunk chunk;
+    chunk.offset = 1;
+    chunk.text = std::string_view(bytes).substr(0, bytes.size() - io::kPadding);
+    return chunk;
+  }
+};
+
+Text make(const std::function<std::string(std::size_t line)>& line) {
+  Text text;
+  while (text.bytes.size() < kTextBytes) text.bytes += line(text.lines++) + '\n';
+  text.bytes.append(io::kPadding, '\0');
+  return text;
+}
+
+std::string cpu_tags(std::size_t host) {
+  static constexpr const char* kRegions[] = {"eu-central-1", "us-west-2", "ap-southeast-1"};
+  return fmt::format("cpu,hostname=host_{},region={},datacenter={}a,rack={},os=Ubuntu16.04LTS,arch=x64,team=NYC,service={},"
+                     "service_version=1,service_environment=production",
+                     host, kRegions[host % 3], kRegions[host % 3], host % 100, host % 20);
+}
+
+std::string cpu_line(std::size_t host, std::size_t step, std::mt19937& random) {
+  const auto n = [&] { return random() % 101; };
+  return cpu_tags(host) +
+         fmt::format(" usage_user={}i,usage_system={}i,usage_idle={}i,usage_nice={}i,usage_iowait={}i,usage_irq={}i,"
+                     "usage_softirq={}i,usage_steal={}i,usage_guest={}i,usage_guest_nice={}i {}",
+                     n(), n(), n(), n(), n(), n(), n(), n(), n(), n(), kStart + static_cast<std::int64_t>(step) * 10'000'000'000);
+}
+
+// TSBS "cpu-only": 10 tags, 10 integers, every host once a time step.
+Text cpu(std::size_t hosts) {
+  std::mt19937 random(1);
+  return make([&](std::size_t line) { return cpu_line(line % hosts, line / hosts, random); });
+}
+// The same lines with the hosts in another order at each step: no series can be foretold.
+Text cpu_shuffled(std::size_t hosts) {
+  std::mt19937 random(1);
+  std::vector<std::size_t> order(hosts);
+  for (std::size_t i = 0; i < hosts; ++i) order[i] = i;
+  return make([&](std::size_t line) {
+    if (line % hosts == 0) std::shuffle(order.begin(), order.end(), random);
+    return cpu_line(order[line % hosts], line / hosts, random);
+  });
+}
+// TSBS "iot": two measurements, floats, a field missing now and then.
+Text iot(bool gaps) {
+  std::mt19937 random(2);
+  std::uniform_real_distribution<double> real(0, 100);
+  return make([&, gaps](std::size_t line) {
+    const std::size_t truck = line / 2 % 1000;
+    const auto tags = fmt::format("name=truck_{},fleet=South,driver=Derek,model=G-2000,device_version=v1.5,load_capacity=1500,"
+                                  "fuel_capacity=150,nominal_fuel_consumption=12", truck);
+    const auto time = kStart + static_cast<std::int64_t>(line / 2000) * 10'000'000'000;
+    if (line % 2 == 1)
+      return fmt::format("diagnostics,{} fuel_state={:.1f},current_load={:.0f},status={}i {}", tags, real(random) / 100,
+                         real(random) * 10, random() % 6, time);
+    std::string fields = fmt::format("latitude={:.5f},longitude={:.5f},elevation={:.0f},velocity={:.0f},heading={:.0f}",
+                                     real(random), real(random), real(random), real(random), real(random));
+    if (!gaps || random() % 10 != 0) fields += fmt::format(",grade={:.0f}", real(random));
+    return fmt::format("readings,{} {},fuel_consumption={:.1f} {}", tags, fields, real(random), time);
+  });
+}
+Text short_lines() {
+  std::mt19937 random(3);
+  return make([&](std::size_t line) {
+    return fmt::format("m,id={} v={}.{} {}", line % 100, random() % 100, random() % 10, kStart + static_cast<std::int64_t>(line));
+  });
+}
+Text strings() {
+  std::mt19937 random(4);
+  return make([&](std::size_t line) {
+    return fmt::format("log,host=h{},app=web\\ server level=\"info\",message=\"GET /index.html took {} ms, \\\"agent\\\" {}\","
+                       "user=L\"müller{}\",ok={} {}",
+                       line % 200, random() % 1000, random(), random() % 50, random() % 2 ? "true" : "false",
+                       kStart + static_cast<std::int64_t>(line));
+  });
+}
+
+void check(const Text& text, benchmark::State& state) {
+  std::uint64_t sums[2] = {};
+  for (const bool predict : {false, true}) {
+    schema::Registry registry;
+    LineOptions options;
+    options.predict = predict;
+    LineParser parser(registry, options);
+    for (int pass = 0; pass < 2; ++pass) {
+      data::RowSet rows;
+      parser.parse(text.chunk(), rows);
+      if (rows.row_count() != text.lines || !rows.rejects().empty()) state.SkipWithError("not every line became a row");
+      rows.for_each_row([&](const data::Row& row) {
+        const auto& shape = rows.shapes()[row.shape];
+        auto& sum = sums[predict];
+        sum = sum * 31 + static_cast<std::uint64_t>(row.time) + row.child + row.offset + row.length;
+        for (std::size_t i = 0; i < shape.fields.size(); ++i)
+          sum = sum * 31 + (data::is_variable(shape.fields[i].type)
+                                ? std::hash<std::string_view>()(data::text_of(row.slots()[i]))
+                                : row.slots()[i]);
+      });
+    }
+  }
+  if (sums[0] != sums[1]) state.SkipWithError("prediction changes the rows");
+}
+
+void run(benchmark::State& state, const Text& text, bool predict = true) {
+  check(text, state);
+  schema::Registry registry;
+  LineOptions options;
+  options.predict = predict;
+  LineParser parser(registry, options);
+  const auto chunk = text.chunk();
+  for (auto _ : state) {
+    data::RowSet rows;
+    parser.parse(chunk, rows);
+    for (const auto& [series, row] : rows.fresh()) series->set_state(data::Series::State::admitted);
+    benchmark::DoNotOptimize(rows.row_count());
+  }
+  state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations() * chunk.text.size()));
+  state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations() * text.lines));
+}
+
+void BM_LineParser_cpu_1k(benchmark::State& state) { run(state, cpu(1'000)); }
+void BM_LineParser_cpu_10k(benchmark::State& state) { run(state, cpu(10'000)); }
+void BM_LineParser_cpu_shuffled_4k(benchmark::State& state) { run(state, cpu_shuffled(4'000)); }
+void BM_LineParser_iot(benchmark::State& state) { run(state, iot(false)); }
+void BM_LineParser_iot_gaps(benchmark::State& state) { run(state, iot(true)); }
+void BM_LineParser_short(benchmark::State& state) { run(state, short_lines()); }
+void BM_LineParser_strings(benchmark::State& state) { run(state, strings()); }
+void BM_LineParser_cpu_general(benchmark::State& state) { run(state, cpu(1'000), false); }
+
+BENCHMARK(BM_LineParser_cpu_1k)->Unit(benchmark::kMillisecond);
+BENCHMARK(BM_LineParser_cpu_10k)->Unit(benchmark::kMillisecond);
+BENCHMARK(BM_LineParser_cpu_shuffled_4k)->Unit(benchmark::kMillisecond);
+BENCHMARK(BM_LineParser_iot)->Unit(benchmark::kMillisecond);
+BENCHMARK(BM_LineParser_iot_gaps)->Unit(benchmark::kMillisecond);
+BENCHMARK(BM_LineParser_short)->Unit(benchmark::kMillisecond);
+BENCHMARK(BM_LineParser_strings)->Unit(benchmark::kMillisecond);
+BENCHMARK(BM_LineParser_cpu_general)->Unit(benchmark::kMillisecond);
+
+}  // namespace
+}  // namespace penstock::format
