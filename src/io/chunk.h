@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string_view>
@@ -20,6 +21,9 @@ struct Chunk {
   /// `text` is a piece of one record that is longer than the limit: it is no row, only to be written to the rejects.
   bool oversized = false;
   bool oversized_end = false;  ///< the last piece of that record
+  /// `text` is one line of CSV in which a quote opens that has no end within the limit: it is one row to reject as it
+  /// is. The next chunk starts behind its newline, outside quotes.
+  bool broken_quote = false;
 };
 
 }  // namespace penstock::io

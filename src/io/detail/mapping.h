@@ -1,0 +1,45 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <memory>
+#include <string_view>
+
+#include "io/detail/raw_file.h"
+
+namespace penstock::io::detail {
+
+/// A regular file in memory, readable kPadding bytes past its end.
+/// A file that shrinks while it is mapped raises SIGBUS in whoever reads the lost pages. A handler for the whole
+/// process, installed with the first mapping, puts a page of zeros in their place and marks the mapping damaged, so
+/// that the reader comes to an end and can be told; a SIGBUS that comes from elsewhere goes to the handler that was
+/// there before. text() and damaged() from any thread.
+class Mapping {
+ public:
+  /// Maps `file` from its start, as long as it was when it was opened (at least one byte).
+  /// Throws Error(Errc::io) when the system refuses (a file system without mapping, no address space).
+  explicit Mapping(std::shared_ptr<const RawFile> file);
+  ~Mapping();
+  Mapping(const Mapping&) = delete;
+  Mapping& operator=(const Mapping&) = delete;
+
+  [[nodiscard]] std::string_view text() const noexcept { return {begin_, size_}; }
+  /// True once a page was lost or the file has become shorter: bytes seen since the last look may be wrong.
+  [[nodiscard]] bool damaged() const noexcept;
+  /// Tells the system to read `bytes` bytes from `offset` on soon.
+  void fetch(std::size_t offset, std::size_t bytes) const noexcept;
+  /// Takes the pages that lie wholly within `part` out of this process's memory; they come again when touched.
+  void drop(std::string_view part) const noexcept;
+
+  /// True when `address` lies in a mapping that is damaged; false when it lies in none.
+  static bool damaged_at(const char* address) noexcept;
+
+ private:
+  std::shared_ptr<const RawFile> file_;
+  char* begin_ = nullptr;
+  std::size_t size_ = 0;
+  std::size_t reserved_ = 0;
+  std::size_t slot_ = 0;
+};
+
+}  // namespace penstock::io::detail
