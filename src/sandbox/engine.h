@@ -28,6 +28,7 @@ struct Refusal {
 struct Value {
   enum class State : std::uint8_t { value = 0, null = 1, not_given = 2 };
   State state = State::null;
+  data::Type type = data::Type::null;  ///< of a query's parameter: what it was bound as; elsewhere the column says it
   std::uint64_t bits = 0;
   std::string text;
 };

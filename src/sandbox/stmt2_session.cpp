@@ -21,6 +21,7 @@ constexpr std::int32_t kAdapterError = 0xFFFF;
 /// The value of a record's first row, read as `type` whatever type the record names: that is how the server takes tags.
 Value first_value(const wire::BindRecord& record, data::Type type) {
   Value value;
+  value.type = type;
   const auto state = record.cell_state(0);
   value.state = state == wire::CellState::value  ? Value::State::value
                 : state == wire::CellState::null ? Value::State::null
