@@ -19,7 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string in_quotes(const std::string& name) { return "'" + printable(name, 400) + "'"; }
+std::string in_quotes(const std::string& name) { return std::string("'").append(printable(name, 400)).append("'"); }
 
 /// What glob() could not look into; it calls back without a context.
 thread_local std::string unlisted_directory;

@@ -15,7 +15,7 @@
 namespace penstock::io::detail {
 namespace {
 
-std::string in_quotes(const std::string& name) { return "'" + printable(name, 400) + "'"; }
+std::string in_quotes(const std::string& name) { return std::string("'").append(printable(name, 400)).append("'"); }
 
 std::string advice(int error_number) {
   switch (error_number) {

@@ -2,6 +2,8 @@
 #include <atomic>
 #include <cstring>
 #include <exception>
+#include <optional>
+#include <string>
 #include <thread>
 #include <utility>
 
@@ -19,9 +21,17 @@ constexpr std::size_t kChunksAhead = 3;
 constexpr std::size_t kMarkBytes = 4;
 using Clock = std::chrono::steady_clock;
 
+/// An Error on its way to another thread. As text and not as std::exception_ptr: who counts its references is the
+/// runtime library, which ThreadSanitizer does not see into.
+struct Failure {
+  Errc code = Errc::io;
+  std::string text;
+  [[noreturn]] void raise() const { throw Error(code, text); }
+};
+
 struct Item {
   Chunk chunk;
-  std::exception_ptr failure;
+  std::optional<Failure> failure;
 };
 
 /// The part that reads, decompresses and cuts. Runs in the caller's thread until the first next(), then in its own.
@@ -52,7 +62,7 @@ class Producer {
       const std::size_t have = head_.size() - head_at_;
       if (have == 0 && read_head(std::size_t{1} << 20, {stop, std::nullopt}) == ReadState::data) continue;
       if (have == 0) {
-        if (failure_) std::rethrow_exception(failure_);
+        if (failure_) failure_->raise();
         if (stop.stop_requested()) return;
         throw Error(Errc::io, "cannot go on at byte " + std::to_string(offset) + " of '" +
                                   printable(file_->name(), 400) + "': its data ends at byte " +
@@ -66,10 +76,10 @@ class Producer {
   void run(BoundedQueue<Item>& queue, const std::stop_token& stop) {
     try {
       produce(queue, stop);
-    } catch (...) {
-      Item item;
-      item.failure = std::current_exception();
-      queue.push(std::move(item), stop);
+    } catch (const Error& error) {
+      push_failure(queue, stop, {error.code(), error.what()});
+    } catch (const std::exception& error) {  // no memory
+      push_failure(queue, stop, {Errc::io, "cannot read '" + printable(file_->name(), 400) + "': " + error.what()});
     }
     queue.close();
   }
@@ -88,6 +98,12 @@ class Producer {
       return buffer == nullptr ? std::string_view() : std::string_view(buffer->data.get() + at, end - at);
     }
   };
+
+  static void push_failure(BoundedQueue<Item>& queue, const std::stop_token& stop, Failure failure) {
+    Item item;
+    item.failure = std::move(failure);
+    queue.push(std::move(item), stop);
+  }
 
   /// Finds out the compression and the encoding.
   void prepare(const Wait& wait) {
@@ -116,8 +132,8 @@ class Producer {
     ReadResult result;
     try {
       result = source_->read(head_.data() + have, most, wait);
-    } catch (const Error&) {
-      failure_ = std::current_exception();
+    } catch (const Error& error) {
+      failure_ = Failure{error.code(), error.what()};
     }
     head_.resize(have + result.bytes);
     if (result.state == ReadState::end) ended_ = true;
@@ -151,8 +167,8 @@ class Producer {
       const ReadResult result = source_->read(to, most, wait);
       if (result.state == ReadState::end) ended_ = true;
       return result;
-    } catch (const Error&) {
-      failure_ = std::current_exception();
+    } catch (const Error& error) {
+      failure_ = Failure{error.code(), error.what()};
       return {ReadState::end, 0};
     }
   }
@@ -176,7 +192,7 @@ class Producer {
       if (filled == Fill::enough) continue;
       const std::size_t whole = cutter.flush(window.text());
       if (whole > 0 && !hand_out(queue, stop, window, {Cut::Kind::records, whole})) return;
-      if (filled == Fill::failed) std::rethrow_exception(failure_);
+      if (filled == Fill::failed) failure_->raise();
     }
     file_->check_unchanged();
   }
@@ -271,7 +287,7 @@ class Producer {
   std::size_t head_at_ = 0;
   bool mark_skipped_ = false;
   bool ended_ = false;
-  std::exception_ptr failure_;
+  std::optional<Failure> failure_;
   std::uint64_t offset_ = 0;  ///< of the first byte that was not handed out
   bool unflushed_ = false;
   Clock::time_point oldest_;
@@ -312,7 +328,7 @@ class StreamReader final : public Reader {
     }
     if (item->failure) {
       finished_ = true;
-      std::rethrow_exception(item->failure);
+      item->failure->raise();
     }
     out.offset = item->chunk.offset;
     out.text = item->chunk.text;
