@@ -83,6 +83,21 @@ Text iot(bool gaps) {
     return fmt::format("readings,{} {},fuel_consumption={:.1f} {}", tags, fields, real(random), time);
   });
 }
+// An agent's lines: 16 measurements of one host, each with 12 fields in an order that changes from line to line.
+Text agent() {
+  std::mt19937 random(5);
+  std::vector<int> order(12);
+  for (int i = 0; i < 12; ++i) order[static_cast<std::size_t>(i)] = i;
+  return make([&](std::size_t line) {
+    std::shuffle(order.begin(), order.end(), random);
+    std::string fields;
+    for (const int i : order)
+      fields += fmt::format("{}metric_number_{}={}", fields.empty() ? "" : ",", i,
+                            i % 2 ? fmt::format("{}i", random() % 100'000) : fmt::format("{}.{}", random() % 100, random() % 1000));
+    return fmt::format("measurement_{},dc=fra1,host=web-1,role=web {} {}", line % 16, fields,
+                       kStart + static_cast<std::int64_t>(line / 16) * 10'000'000'000);
+  });
+}
 Text short_lines() {
   std::mt19937 random(3);
   return make([&](std::size_t line) {
@@ -146,6 +161,7 @@ void BM_LineParser_cpu_10k(benchmark::State& state) { run(state, cpu(10'000)); }
 void BM_LineParser_cpu_shuffled_4k(benchmark::State& state) { run(state, cpu_shuffled(4'000)); }
 void BM_LineParser_iot(benchmark::State& state) { run(state, iot(false)); }
 void BM_LineParser_iot_gaps(benchmark::State& state) { run(state, iot(true)); }
+void BM_LineParser_agent(benchmark::State& state) { run(state, agent()); }
 void BM_LineParser_short(benchmark::State& state) { run(state, short_lines()); }
 void BM_LineParser_strings(benchmark::State& state) { run(state, strings()); }
 void BM_LineParser_cpu_general(benchmark::State& state) { run(state, cpu(1'000), false); }
@@ -155,6 +171,7 @@ BENCHMARK(BM_LineParser_cpu_10k)->Unit(benchmark::kMillisecond);
 BENCHMARK(BM_LineParser_cpu_shuffled_4k)->Unit(benchmark::kMillisecond);
 BENCHMARK(BM_LineParser_iot)->Unit(benchmark::kMillisecond);
 BENCHMARK(BM_LineParser_iot_gaps)->Unit(benchmark::kMillisecond);
+BENCHMARK(BM_LineParser_agent)->Unit(benchmark::kMillisecond);
 BENCHMARK(BM_LineParser_short)->Unit(benchmark::kMillisecond);
 BENCHMARK(BM_LineParser_strings)->Unit(benchmark::kMillisecond);
 BENCHMARK(BM_LineParser_cpu_general)->Unit(benchmark::kMillisecond);

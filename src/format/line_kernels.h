@@ -23,6 +23,11 @@ inline const char* find_newline(const char* p) noexcept {
   while (*p != '\n') ++p;
   return p;
 }
+/// The first '=' or newline at or behind `p`.
+inline const char* find_equals(const char* p) noexcept {
+  while (*p != '=' && *p != '\n') ++p;
+  return p;
+}
 /// The first double quote, backslash or newline at or behind `p`.
 inline const char* find_string_end(const char* p) noexcept {
   while (*p != '"' && *p != '\\' && *p != '\n') ++p;
@@ -57,6 +62,17 @@ inline const char* find_newline(const char* p) noexcept {
   }
 }
 
+inline const char* find_equals(const char* p) noexcept {
+  const __m128i equals = _mm_set1_epi8('=');
+  const __m128i newline = _mm_set1_epi8('\n');
+  for (;; p += 16) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    const __m128i hit = _mm_or_si128(_mm_cmpeq_epi8(bytes, equals), _mm_cmpeq_epi8(bytes, newline));
+    if (const auto mask = static_cast<std::uint32_t>(_mm_movemask_epi8(hit)); mask != 0)
+      return p + std::countr_zero(mask);
+  }
+}
+
 inline const char* find_string_end(const char* p) noexcept {
   const __m128i quote = _mm_set1_epi8('"');
   const __m128i backslash = _mm_set1_epi8('\\');
@@ -71,6 +87,7 @@ inline const char* find_string_end(const char* p) noexcept {
 }
 #else
 using scalar::find_blank;
+using scalar::find_equals;
 using scalar::find_newline;
 using scalar::find_string_end;
 #endif

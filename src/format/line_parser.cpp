@@ -5,6 +5,7 @@
 #include <cstring>
 #include <deque>
 #include <limits>
+#include <numeric>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -95,14 +96,17 @@ class LineParser::Work {
  private:
   /// What this worker remembers of a series, by Series::id.
   struct Memory {
-    Series* next = nullptr;    ///< that came behind it last time: files repeat their order
-    LinePlan* plan = nullptr;  ///< of its last line; names known not to collide with its tags
+    Series* next = nullptr;     ///< that came behind it last time: files repeat their order
+    LinePlan* plan = nullptr;   ///< of its last line; names known not to collide with its tags
+    LinePlan* other = nullptr;  ///< of a line before, with other fields
   };
   static constexpr std::uint32_t kNoSeries = 0xFFFFFFFF;
 
   void run(const char* begin, const char* end, std::size_t offset);
   const char* predicted_line(const char* line, const char* end, std::size_t offset);
   Series* predicted_series(const char*& p, const char* end);
+  const char* predicted_fields(LinePlan& plan, const char* p, const char* end, data::Slot* slots);
+  const char* permuted_fields(LinePlan& plan, std::size_t at, const char* p, const char* end, data::Slot* slots);
   const char* predicted_value(const LineFieldPlan& field, const char* p, data::Slot& slot);
   const char* scanned_value(const LineFieldPlan& field, const char* p, data::Slot& slot);
   const char* predicted_time(const char* p, std::int64_t& time, const char*& line_end);
@@ -136,6 +140,8 @@ class LineParser::Work {
   std::vector<std::string_view> sorted_;
   std::deque<LinePlan> plans_;
   std::unordered_map<std::string_view, LinePlan*, HashSignature> plans_by_signature_;
+  std::unordered_map<std::string_view, LinePlan*, HashSignature> plans_by_sorted_;
+  std::vector<std::uint16_t> order_;
   std::vector<LinePlan*> open_plans_;  // with a shape in rows_
   std::vector<Memory> memory_;
   std::vector<std::string_view> tag_key_names_;
@@ -159,9 +165,10 @@ void LineParser::Work::parse(std::string_view text, bool first, data::RowSet& ro
   rows.set_time_unit(data::Precision::nanoseconds);
   ++epoch_;
   if (plans_.size() > kMostPlans) {
-    for (auto& memory : memory_) memory.plan = nullptr;
+    for (auto& memory : memory_) memory.plan = memory.other = nullptr;
     last_plan_ = nullptr;
     plans_by_signature_.clear();
+    plans_by_sorted_.clear();
     plans_.clear();
   }
   // However the chunk ends, the shapes must tell the truth about the rows that are in.
@@ -229,20 +236,59 @@ inline const char* LineParser::Work::predicted_line(const char* line, const char
 
   do ++p;
   while (*p == ' ');
-  auto* const row = rows_->begin_row(plan->row_bytes);
-  data::Slot* slot = row->slots();
-  for (const auto& field : plan->fields) {
-    if (!field.matches(p, end - p)) [[unlikely]] return nullptr;
-    p = predicted_value(field, p + field.key_bytes, *slot);
-    if (p == nullptr) [[unlikely]] return nullptr;
-    ++slot;
+  auto* row = rows_->begin_row(plan->row_bytes);
+  const char* after = predicted_fields(*plan, p, end, row->slots());
+  if (after == nullptr) [[unlikely]] {
+    if (memory.other == nullptr) return nullptr;
+    std::swap(memory.plan, memory.other);
+    plan = memory.plan;
+    row = rows_->begin_row(plan->row_bytes);
+    after = predicted_fields(*plan, p, end, row->slots());
+    if (after == nullptr) return nullptr;
   }
   std::int64_t time = 0;
   const char* line_end = nullptr;
-  const char* const next = predicted_time(p, time, line_end);
+  const char* const next = predicted_time(after, time, line_end);
   if (next == nullptr || time < options_.range.first || time > options_.range.last) [[unlikely]] return nullptr;
   finish(row, series, *plan, time, offset, static_cast<std::size_t>(line_end - line));
   return next;
+}
+
+/// Reads the fields of the plan, all of them and no other. Returns where they end, or nullptr.
+inline const char* LineParser::Work::predicted_fields(LinePlan& plan, const char* p, const char* end,
+                                                      data::Slot* slots) {
+  const LineFieldPlan* const first = plan.fields.data();
+  const std::size_t count = plan.fields.size();
+  for (std::size_t i = 0;;) {
+    const auto& field = first[i];
+    if (!field.matches(p, end - p)) [[unlikely]] return permuted_fields(plan, i, p, end, slots);
+    p = predicted_value(field, p + field.key_bytes, slots[i]);
+    if (p == nullptr) [[unlikely]] return nullptr;
+    if (++i == count) break;
+    if (*p++ != ',') [[unlikely]] return nullptr;
+  }
+  return *p == ',' ? nullptr : p;
+}
+
+/// The same where the fields from the `at`th on stand in another order.
+const char* LineParser::Work::permuted_fields(LinePlan& plan, std::size_t at, const char* p, const char* end,
+                                              data::Slot* slots) {
+  if (++plan.stamp == 0) {
+    std::fill(plan.seen.begin(), plan.seen.end(), 0);
+    plan.stamp = 1;
+  }
+  std::fill_n(plan.seen.begin(), at, plan.stamp);
+  for (;;) {
+    const std::size_t i = plan.find(p, end - p);
+    if (i == LinePlan::kNone || plan.seen[i] == plan.stamp) return nullptr;
+    plan.seen[i] = plan.stamp;
+    const auto& field = plan.fields[i];
+    p = predicted_value(field, p + field.key_bytes, slots[i]);
+    if (p == nullptr) return nullptr;
+    if (++at == plan.fields.size()) break;
+    if (*p++ != ',') return nullptr;
+  }
+  return *p == ',' ? nullptr : p;
 }
 
 /// The series of the line at `p`, which is left at the blank behind it.
@@ -365,7 +411,7 @@ const char* LineParser::Work::scanned_value(const LineFieldPlan& field, const ch
 
 /// Reads the timestamp behind the fields and finds the end of the line. Returns the start of the next one.
 inline const char* LineParser::Work::predicted_time(const char* p, std::int64_t& time, const char*& line_end) {
-  if (*p == ',' || *p == '\r') [[unlikely]] return nullptr;
+  if (*p == '\r') [[unlikely]] return nullptr;
   while (*p == ' ') ++p;
   std::uint64_t count = 0;
   unsigned digits = 0;
@@ -461,11 +507,14 @@ void LineParser::Work::general_line(const char* line, const char* end, std::size
   }
   auto* const plan = plan_for(series->child->table);
   auto& memory = memory_of(*series);
-  if (plan->duplicate || (memory.plan != plan && names_collide(*series, *plan))) {
+  if (plan->duplicate || (memory.plan != plan && memory.other != plan && names_collide(*series, *plan))) {
     error = duplicate_name();
     return refuse();
   }
-  memory.plan = plan;
+  if (memory.plan != plan) {
+    memory.other = memory.plan;
+    memory.plan = plan;
+  }
   if (last_series_ != kNoSeries) memory_[last_series_].next = series;
   put_row(series, plan, time, offset, static_cast<std::size_t>(end - line));
 }
@@ -560,12 +609,26 @@ Series* LineParser::Work::add_series(LineError& error) {
   return registry_.insert(hash_bytes(raw), raw, found_);
 }
 
+/// The plan of the scanned fields. `order_` tells which slot each takes; empty: the one of its own place.
 LinePlan* LineParser::Work::plan_for(data::SuperTableRef* table) {
-  signature_.clear();
-  LinePlan::signature_of(*table, scanner_.fields(), signature_);
+  const auto& fields = scanner_.fields();
+  order_.clear();
+  LinePlan::signature_of(*table, fields, order_, signature_);
   if (const auto at = plans_by_signature_.find(signature_); at != plans_by_signature_.end()) return at->second;
-  auto& plan = plans_.emplace_back(table, scanner_.fields(), signature_, options_.naming.timestamp_name);
+
+  std::vector<std::uint16_t> sorted(fields.size());
+  std::iota(sorted.begin(), sorted.end(), std::uint16_t{0});
+  std::stable_sort(sorted.begin(), sorted.end(),
+                   [&](std::uint16_t a, std::uint16_t b) { return fields[a].key < fields[b].key; });
+  LinePlan::signature_of(*table, fields, sorted, signature_);
+  if (const auto at = plans_by_sorted_.find(signature_); at != plans_by_sorted_.end()) {
+    order_.resize(fields.size());
+    for (std::size_t i = 0; i < fields.size(); ++i) order_[sorted[i]] = at->second->sorted[i];
+    return at->second;
+  }
+  auto& plan = plans_.emplace_back(table, fields, std::move(sorted), options_.naming.timestamp_name);
   plans_by_signature_.emplace(plan.signature, &plan);
+  plans_by_sorted_.emplace(plan.sorted_signature, &plan);
   return &plan;
 }
 
@@ -596,11 +659,12 @@ void LineParser::Work::put_row(Series* series, LinePlan* plan, std::int64_t time
   const auto& fields = scanner_.fields();
   for (std::size_t i = 0; i < fields.size(); ++i) {
     const auto& value = fields[i].value;
+    auto& slot = row->slots()[order_.empty() ? i : order_[i]];
     if (data::is_variable(value.type)) {
       value.write(rows_->begin_text(value.bytes), scanner_.images());
-      row->slots()[i] = rows_->commit_text(value.bytes);
+      slot = rows_->commit_text(value.bytes);
     } else {
-      row->slots()[i] = value.slot;
+      slot = value.slot;
     }
   }
   finish(row, series, *plan, time, offset, length);

@@ -1,8 +1,11 @@
 #include "format/line_plan.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <limits>
+
+#include "format/line_kernels.h"
 
 namespace penstock::format {
 namespace {
@@ -39,6 +42,14 @@ std::uint64_t mask_of(std::size_t bytes) {
   return bytes >= 8 ? ~std::uint64_t{0} : (std::uint64_t{1} << (8 * bytes)) - 1;
 }
 
+// Of the first and the last eight bytes: keys of one table tell themselves apart at one of their ends.
+std::size_t key_hash(const char* key, std::size_t bytes) noexcept {
+  const std::uint64_t head = load8(key) & mask_of(bytes);
+  const std::uint64_t tail = bytes > 8 ? load8(key + bytes - 8) : 0;
+  const std::uint64_t mixed = (head ^ (tail + bytes) * 0x9E3779B97F4A7C15) * 0xD6E8FEB86659FD93;
+  return static_cast<std::size_t>(mixed >> 40);
+}
+
 void set_key(LineFieldPlan& field, std::string_view key) {
   char padded[24] = {};
   std::memcpy(padded, key.data(), std::min(key.size(), sizeof padded));
@@ -51,22 +62,27 @@ void set_key(LineFieldPlan& field, std::string_view key) {
 
 }  // namespace
 
-void LinePlan::signature_of(const data::SuperTableRef& table, const std::vector<LineField>& fields, std::string& out) {
-  out.append(reinterpret_cast<const char*>(&table.id), sizeof table.id);
-  for (const auto& field : fields) {
+void LinePlan::signature_of(const data::SuperTableRef& table, const std::vector<LineField>& fields,
+                            const std::vector<std::uint16_t>& order, std::string& out) {
+  out.assign(reinterpret_cast<const char*>(&table.id), sizeof table.id);
+  for (std::size_t i = 0; i < fields.size(); ++i) {
+    const auto& field = order.empty() ? fields[i] : fields[order[i]];
     out += static_cast<char>(field.value.type);
     out += static_cast<char>(field.key.size());  // at most 64
     out += field.key;
   }
 }
 
-LinePlan::LinePlan(data::SuperTableRef* of, const std::vector<LineField>& from, std::string made_signature,
-                   std::string_view timestamp_name)
-    : table(of), signature(std::move(made_signature)) {
-  std::size_t at = sizeof table->id;
+LinePlan::LinePlan(data::SuperTableRef* of, const std::vector<LineField>& from,
+                   std::vector<std::uint16_t> sorted_fields, std::string_view timestamp_name)
+    : table(of), sorted(std::move(sorted_fields)), seen(from.size(), 0) {
+  signature_of(*table, from, {}, signature);
+  signature_of(*table, from, sorted, sorted_signature);
   std::size_t spelled = 0;
-  for (const auto& field : from) spelled += field.raw.size() + 2;
+  for (const auto& field : from) spelled += field.raw.size() + 1;
   spelling.reserve(spelled);  // it must not move: long_key points into it
+  slots_.assign(std::bit_ceil(from.size() * 2 + 1), 0);
+  std::size_t at = sizeof table->id;
   for (const auto& field : from) {
     names.push_back({std::string_view(signature).substr(at + 2, field.key.size()), field.value.type});
     at += 2 + field.key.size();
@@ -75,7 +91,6 @@ LinePlan::LinePlan(data::SuperTableRef* of, const std::vector<LineField>& from, 
     plan.type = field.value.type;
     set_kind(plan);
     const auto start = spelling.size();
-    if (!fields.empty()) spelling += ',';
     spelling += field.raw;
     spelling += '=';
     const auto key = std::string_view(spelling).substr(start);
@@ -91,15 +106,33 @@ LinePlan::LinePlan(data::SuperTableRef* of, const std::vector<LineField>& from, 
     }
     has_text = has_text || data::is_variable(plan.type);
     fields.push_back(plan);
+
+    std::string padded(key);
+    padded.append(8, '\0');
+    std::size_t slot = key_hash(padded.data(), key.size()) & (slots_.size() - 1);
+    while (slots_[slot] != 0) slot = (slot + 1) & (slots_.size() - 1);
+    slots_[slot] = static_cast<std::uint16_t>(fields.size());
   }
   row_bytes = sizeof(data::Row) + fields.size() * sizeof(data::Slot);
   longest.assign(fields.size(), 0);
 
-  std::vector<std::string_view> sorted;
-  for (const auto& name : names) sorted.push_back(name.name);
-  sorted.push_back(timestamp_name);
-  std::sort(sorted.begin(), sorted.end());
-  duplicate = std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end();
+  std::vector<std::string_view> all;
+  for (const auto& name : names) all.push_back(name.name);
+  all.push_back(timestamp_name);
+  std::sort(all.begin(), all.end());
+  duplicate = std::adjacent_find(all.begin(), all.end()) != all.end();
+}
+
+std::size_t LinePlan::find(const char* p, std::ptrdiff_t left) const noexcept {
+  const char* const stop = find_equals(p);
+  if (*stop != '=') return kNone;
+  const auto bytes = static_cast<std::size_t>(stop - p) + 1;
+  for (std::size_t slot = key_hash(p, bytes) & (slots_.size() - 1); slots_[slot] != 0;
+       slot = (slot + 1) & (slots_.size() - 1)) {
+    const auto& field = fields[slots_[slot] - std::size_t{1}];
+    if (field.key_bytes == bytes && field.matches(p, left)) return slots_[slot] - std::size_t{1};
+  }
+  return kNone;
 }
 
 }  // namespace penstock::format

@@ -17,8 +17,7 @@ namespace penstock::format {
 /// How the value of a predicted field is read without the general scanner.
 enum class LineKind : std::uint8_t { signed_integer, unsigned_integer, float64, boolean, text, nchar, other };
 
-/// Key and type of one field. The key's bytes, from the comma before it (fields but the first) to its '=', are compared
-/// in three masked words.
+/// Key and type of one field. The key's bytes, up to and with its '=', are compared in three masked words.
 struct LineFieldPlan {
   std::uint64_t key[3] = {};
   std::uint64_t mask[3] = {};
@@ -41,13 +40,16 @@ struct LineFieldPlan {
   }
 };
 
-/// The fields of some lines of one super table: same keys, same types, same order.
+/// The fields of some lines of one super table: same keys, same types. Lines that give them in another order (agents
+/// that walk a hash table do) use the plan of the first order met, so that they do not make a shape each.
 struct LinePlan {
   data::SuperTableRef* table = nullptr;
   std::vector<LineFieldPlan> fields;
   std::vector<data::Field> names;  ///< views into `signature`
-  std::string signature;           ///< what makes the plan unique; see signature_of()
-  std::string spelling;            ///< long keys
+  std::string signature;           ///< table, names and types in this order
+  std::string sorted_signature;    ///< the same, sorted by name
+  std::vector<std::uint16_t> sorted;  ///< fields by name
+  std::string spelling;               ///< keys as in the text
   std::size_t row_bytes = 0;
   bool duplicate = false;  ///< a key stands twice, or is the timestamp column's name: every line is refused
   bool has_text = false;
@@ -58,10 +60,23 @@ struct LinePlan {
   std::uint32_t rows = 0;
   std::vector<std::uint32_t> longest;
 
-  /// Appends table, names and types of the fields.
-  static void signature_of(const data::SuperTableRef& table, const std::vector<LineField>& fields, std::string& out);
-  LinePlan(data::SuperTableRef* of, const std::vector<LineField>& from, std::string made_signature,
+  // Of the line being read in another order:
+  std::vector<std::uint32_t> seen;
+  std::uint32_t stamp = 0;
+
+  static constexpr std::size_t kNone = static_cast<std::size_t>(-1);
+  /// The field whose key stands at `p` in padded text, or kNone.
+  [[nodiscard]] std::size_t find(const char* p, std::ptrdiff_t left) const noexcept;
+
+  /// Writes table, names and types of the fields, in the order of `order` or, where that is empty, their own.
+  static void signature_of(const data::SuperTableRef& table, const std::vector<LineField>& fields,
+                           const std::vector<std::uint16_t>& order, std::string& out);
+  /// `sorted_fields`: the fields by name.
+  LinePlan(data::SuperTableRef* of, const std::vector<LineField>& from, std::vector<std::uint16_t> sorted_fields,
            std::string_view timestamp_name);
+
+ private:
+  std::vector<std::uint16_t> slots_;  // open addressing by key_hash(), index + 1
 };
 
 }  // namespace penstock::format

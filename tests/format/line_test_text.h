@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstring>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -25,18 +26,20 @@ inline io::Chunk padded_chunk(std::string_view text, std::uint64_t offset = 4096
   return chunk;
 }
 
-/// A row as text: child table, time, fields with types and values; for comparison.
+/// A row as text: child table, time, fields by name with types and values; for comparison.
 inline std::string row_text(const schema::Registry& registry, const data::RowSet& rows, const data::Row& row) {
   const auto& child = registry.child(row.child);
   std::string text = child.table->name + "/" + std::string(child.name) + " " + std::to_string(row.time) + " [" +
                      std::to_string(row.offset) + "+" + std::to_string(row.length) + "]";
   const auto& shape = rows.shapes()[row.shape];
+  std::map<std::string, std::string> fields;
   for (std::size_t i = 0; i < shape.fields.size(); ++i) {
     const auto& field = shape.fields[i];
-    text += " " + std::string(field.name) + ":" + std::string(data::type_name(field.type)) + "=";
     const auto slot = row.slots()[i];
-    text += data::is_variable(field.type) ? std::string(data::text_of(slot)) : std::to_string(slot);
+    fields[std::string(field.name) + ":" + std::string(data::type_name(field.type))] =
+        data::is_variable(field.type) ? std::string(data::text_of(slot)) : std::to_string(slot);
   }
+  for (const auto& [field, value] : fields) text += " " + field + "=" + value;
   return text;
 }
 
