@@ -30,7 +30,9 @@ inline bool copy_text(char* to, const char* from, std::size_t length) noexcept {
   std::memcpy(to + at + 8, &high, 8);
   // Of the last 0 to 15 bytes only those that belong to the text count.
   const auto left = length - at;
-  const auto mask = [](std::size_t bytes) { return bytes >= 8 ? ~std::uint64_t{0} : (std::uint64_t{1} << (8 * bytes)) - 1; };
+  const auto mask = [](std::size_t bytes) {
+    return bytes >= 8 ? ~std::uint64_t{0} : (std::uint64_t{1} << (8 * bytes)) - 1;
+  };
   bits |= low & mask(left);
   bits |= high & mask(left > 8 ? left - 8 : 0);
   return (bits & 0x8080808080808080) == 0;

@@ -27,8 +27,8 @@ std::string shown(char c) {
 }
 
 /// Records of a sample; the last one only when it is whole.
-std::vector<std::vector<std::string_view>> records_of(std::string_view sample, std::size_t begin, const Dialect& dialect,
-                                                      std::size_t most) {
+std::vector<std::vector<std::string_view>> records_of(std::string_view sample, std::size_t begin,
+                                                      const Dialect& dialect, std::size_t most) {
   std::vector<std::vector<std::string_view>> records;
   std::vector<std::uint32_t> ends;
   std::vector<std::string_view> fields;
@@ -86,7 +86,10 @@ bool name_like(std::string_view text) {
                            (static_cast<unsigned char>(text[0]) & 0x80) != 0);
 }
 
-bool is_data(ValueKind kind) { return kind == ValueKind::integer || kind == ValueKind::huge_integer || kind == ValueKind::real || kind == ValueKind::time; }
+bool is_data(ValueKind kind) {
+  return kind == ValueKind::integer || kind == ValueKind::huge_integer || kind == ValueKind::real ||
+         kind == ValueKind::time;
+}
 
 /// Whether the first record names the columns, and why.
 bool has_header(std::string_view sample, std::size_t begin, const Dialect& dialect, std::string& why) {
@@ -96,16 +99,14 @@ bool has_header(std::string_view sample, std::size_t begin, const Dialect& diale
     return true;
   }
   std::set<std::string> names;
+  std::string repeated;
   for (std::size_t c = 0; c < records[0].size(); ++c) {
     const auto field = unquote(records[0][c], dialect);
     if (is_data(classify(field.text))) {
       why = fmt::format("no header: field {} of the first record is '{}', a value", c + 1, printable(field.text, 30));
       return false;
     }
-    if (!field.text.empty() && !names.insert(field.text).second) {
-      why = fmt::format("no header: '{}' stands twice in the first record", printable(field.text, 30));
-      return false;
-    }
+    if (!field.text.empty() && !names.insert(field.text).second) repeated = field.text;
   }
   for (std::size_t r = 1; r < records.size(); ++r) {
     for (std::size_t c = 0; c < std::min(records[r].size(), records[0].size()); ++c) {
@@ -117,6 +118,10 @@ bool has_header(std::string_view sample, std::size_t begin, const Dialect& diale
       }
     }
   }
+  if (!repeated.empty()) {
+    why = fmt::format("no header: '{}' stands twice in the first record", printable(repeated, 30));
+    return false;
+  }
   const bool all_names = std::all_of(names.begin(), names.end(), name_like);
   why = all_names ? "header: the first record holds different names" : "no header: the first record holds no names";
   return all_names;
@@ -124,7 +129,8 @@ bool has_header(std::string_view sample, std::size_t begin, const Dialect& diale
 
 }  // namespace
 
-RecordCut cut_record(std::string_view text, std::size_t begin, const Dialect& dialect, std::vector<std::uint32_t>& ends) {
+RecordCut cut_record(std::string_view text, std::size_t begin, const Dialect& dialect,
+                     std::vector<std::uint32_t>& ends) {
   const std::size_t size = text.size();
   const std::size_t first = ends.size();
   std::size_t at = begin;
@@ -223,12 +229,13 @@ Dialect sniff(std::string_view sample, const schema::CsvMapping& given) {
       if (!given.quote && quote == '\'' && (found.wrapped[1] == 0 || found.wrapped[0] > 0)) continue;
       const bool splits = found.columns > 1;
       const bool best_splits = best_score.columns > 1;
-      const bool better = splits != best_splits ? splits
-                          : found.consistency != best_score.consistency
-                              ? found.consistency > best_score.consistency + 0.02 ||
-                                    (found.consistency > best_score.consistency - 0.02 && found.columns > best_score.columns)
-                              : found.columns > best_score.columns ||
-                                    (found.columns == best_score.columns && quote == '\'' && found.wrapped[1] > 0);
+      const bool better =
+          splits != best_splits ? splits
+          : found.consistency != best_score.consistency
+              ? found.consistency > best_score.consistency + 0.02 ||
+                    (found.consistency > best_score.consistency - 0.02 && found.columns > best_score.columns)
+              : found.columns > best_score.columns ||
+                    (found.columns == best_score.columns && quote == '\'' && found.wrapped[1] > 0);
       if (first || better) {
         best.delimiter = candidate.delimiter;
         best.quote = candidate.quote;
@@ -238,13 +245,14 @@ Dialect sniff(std::string_view sample, const schema::CsvMapping& given) {
     }
   }
   best.columns = best_score.columns;
-  best.why.push_back(given.delimiter ? fmt::format("delimiter {}: given", shown(best.delimiter))
-                     : best.columns > 1
-                         ? fmt::format("delimiter {}: {:.0f} % of the sample's records have {} fields",
-                                       shown(best.delimiter), best_score.consistency * 100, best.columns)
-                         : std::string("delimiter ',': no other one cuts the records into fields"));
-  if (given.quote) best.why.push_back(fmt::format("quote {}: given", shown(best.quote)));
-  else if (best.quote == '\'') best.why.push_back("quote \"'\": it wraps whole fields");
+  best.why.push_back(given.delimiter    ? fmt::format("delimiter {}: given", shown(best.delimiter))
+                     : best.columns > 1 ? fmt::format("delimiter {}: {:.0f} % of the sample's records have {} fields",
+                                                      shown(best.delimiter), best_score.consistency * 100, best.columns)
+                                        : std::string("delimiter ',': no other one cuts the records into fields"));
+  if (given.quote)
+    best.why.push_back(fmt::format("quote {}: given", shown(best.quote)));
+  else if (best.quote == '\'')
+    best.why.push_back("quote \"'\": it wraps whole fields");
   if (given.header != Header::automatic) {
     best.header = given.header == Header::yes;
     best.why.push_back(best.header ? "header: given" : "no header: given");

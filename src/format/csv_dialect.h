@@ -15,8 +15,8 @@ namespace penstock::format {
 /// How the records of a file are written.
 struct Dialect {
   char delimiter = ',';
-  char quote = '"';   ///< '\0': none
-  char escape = '\0'; ///< '\0': none; a quote inside quotes is doubled in any case
+  char quote = '"';    ///< '\0': none
+  char escape = '\0';  ///< '\0': none; a quote inside quotes is doubled in any case
   bool header = true;
   std::size_t columns = 0;       ///< fields of most records
   std::vector<std::string> why;  ///< one sentence for each choice
@@ -32,7 +32,8 @@ struct RecordCut {
 /// Cuts the record at `begin`. Appends the end of each field to `ends`, as offsets in `text`; a '\r' before the line's
 /// end belongs to no field. The rules are those of simd::CsvState, by which sources are cut into chunks: a quote opens
 /// only as the first byte of a field, doubled it is text, and what follows the closing one is text up to the delimiter.
-RecordCut cut_record(std::string_view text, std::size_t begin, const Dialect& dialect, std::vector<std::uint32_t>& ends);
+RecordCut cut_record(std::string_view text, std::size_t begin, const Dialect& dialect,
+                     std::vector<std::uint32_t>& ends);
 
 /// A field without its quotes and escapes.
 struct FieldText {
@@ -43,8 +44,8 @@ struct FieldText {
 /// Blanks around quotes do not count.
 FieldText unquote(std::string_view raw, const Dialect& dialect);
 
-/// Finds out how a sample is written. `sample` begins at the start of the file (behind a BOM) and may end anywhere. What
-/// the mapping gives is taken from it.
+/// Finds out how a sample is written. `sample` begins at the start of the file (behind a BOM) and may end anywhere.
+/// What the mapping gives is taken from it.
 Dialect sniff(std::string_view sample, const schema::CsvMapping& given = {});
 
 /// Offset of the first line that is not skipped.

@@ -22,7 +22,8 @@ inline std::uint64_t equal16(const char* text, __m128i pattern) noexcept {
   std::uint64_t bits = 0;
   for (int i = 0; i < 4; ++i) {
     const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(text + 16 * i));
-    bits |= static_cast<std::uint64_t>(static_cast<std::uint32_t>(_mm_movemask_epi8(_mm_cmpeq_epi8(bytes, pattern)))) << (16 * i);
+    bits |= static_cast<std::uint64_t>(static_cast<std::uint32_t>(_mm_movemask_epi8(_mm_cmpeq_epi8(bytes, pattern))))
+            << (16 * i);
   }
   return bits;
 }
@@ -31,7 +32,8 @@ void csv_masks_sse2(const char* text, std::size_t blocks, char delimiter, char q
   const __m128i d = _mm_set1_epi8(delimiter);
   const __m128i n = _mm_set1_epi8('\n');
   const __m128i q = _mm_set1_epi8(quote);
-  for (std::size_t b = 0; b < blocks; ++b, text += kBlock) masks[b] = {equal16(text, d), equal16(text, n), equal16(text, q)};
+  for (std::size_t b = 0; b < blocks; ++b, text += kBlock)
+    masks[b] = {equal16(text, d), equal16(text, n), equal16(text, q)};
 }
 
 __attribute__((target("avx2"))) inline std::uint64_t equal32(__m256i low, __m256i high, __m256i pattern) noexcept {
@@ -108,16 +110,20 @@ void CsvIndex::start(std::string_view text, const Dialect& dialect) {
 
 void CsvIndex::count_lines_to(std::size_t position) {
   const auto between = [&](std::size_t from, std::size_t to) {
-    return static_cast<std::uint64_t>(std::count(text_.begin() + static_cast<std::ptrdiff_t>(from), text_.begin() + static_cast<std::ptrdiff_t>(to), '\n'));
+    return static_cast<std::uint64_t>(std::count(text_.begin() + static_cast<std::ptrdiff_t>(from),
+                                                 text_.begin() + static_cast<std::ptrdiff_t>(to), '\n'));
   };
-  if (position >= counted_to_) lines_ += between(counted_to_, position);
-  else lines_ -= between(position, counted_to_);
+  if (position >= counted_to_)
+    lines_ += between(counted_to_, position);
+  else
+    lines_ -= between(position, counted_to_);
   counted_to_ = position;
 }
 
 bool CsvIndex::next() {
   // What is known of the unfinished record moves to the front.
-  std::copy(ends_.begin() + static_cast<std::ptrdiff_t>(record_fields_), ends_.begin() + static_cast<std::ptrdiff_t>(field_count_), ends_.begin());
+  std::copy(ends_.begin() + static_cast<std::ptrdiff_t>(record_fields_),
+            ends_.begin() + static_cast<std::ptrdiff_t>(field_count_), ends_.begin());
   field_count_ -= record_fields_;
   record_fields_ = 0;
   record_ends_.clear();
@@ -154,7 +160,8 @@ void CsvIndex::walk(std::size_t blocks) {
   if (ends_.size() < needed) ends_.resize(needed * 2);
   // Without a quote character the newline's mask stands in for it and is not looked at.
   const bool quotes = dialect_.quote != '\0';
-  csv_mask_kernel()(text_.data() + position_, blocks, dialect_.delimiter, quotes ? dialect_.quote : '\n', masks_.data());
+  csv_mask_kernel()(text_.data() + position_, blocks, dialect_.delimiter, quotes ? dialect_.quote : '\n',
+                    masks_.data());
   auto* const ends = ends_.data();
   for (std::size_t b = 0; b < blocks; ++b) {
     const auto base = static_cast<std::uint32_t>(position_);
@@ -190,7 +197,8 @@ void CsvIndex::walk(std::size_t blocks) {
     lines_ += static_cast<unsigned>(std::popcount(all_newlines));
     for (auto rest = newlines; rest != 0; rest &= rest - 1) {
       const auto upto = rest ^ (rest - 1);  // the lowest bit and all below
-      record_ends_.push_back(static_cast<std::uint32_t>(field_count_) + static_cast<std::uint32_t>(std::popcount(cuts & upto)));
+      record_ends_.push_back(static_cast<std::uint32_t>(field_count_) +
+                             static_cast<std::uint32_t>(std::popcount(cuts & upto)));
     }
     if (newlines != 0) {
       record_begin_ = position_ + 64 - static_cast<std::size_t>(std::countl_zero(newlines));

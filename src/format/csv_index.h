@@ -18,16 +18,17 @@ struct CsvMasks {
 };
 
 /// Masks of `blocks` blocks of 64 bytes. Pure.
-using CsvMaskKernel = void (*)(const char* text, std::size_t blocks, char delimiter, char quote, CsvMasks* masks) noexcept;
+using CsvMaskKernel = void (*)(const char* text, std::size_t blocks, char delimiter, char quote,
+                               CsvMasks* masks) noexcept;
 void csv_masks_scalar(const char* text, std::size_t blocks, char delimiter, char quote, CsvMasks* masks) noexcept;
 /// The best that the processor has; one of csv_mask_kernels().
 CsvMaskKernel csv_mask_kernel() noexcept;
 /// All that this processor can run, for tests.
 std::vector<CsvMaskKernel> csv_mask_kernels();
 
-/// Cuts a chunk into records and fields, a window of some 16 KiB at a time. Equal to cut_record() from record to record,
-/// which it calls where quotes stand inside unquoted fields, are open at the end, or where there is an escape character.
-/// One thread; keeps its memory between chunks.
+/// Cuts a chunk into records and fields, a window of some 16 KiB at a time. Equal to cut_record() from record to
+/// record, which it calls where quotes stand inside unquoted fields, are open at the end, or where there is an escape
+/// character. One thread; keeps its memory between chunks.
 class CsvIndex {
  public:
   /// A record with an opening quote without end.
@@ -66,7 +67,7 @@ class CsvIndex {
   std::size_t field_count_ = 0;    // used entries of ends_
   std::size_t record_fields_ = 0;  // entry of ends_ where the unfinished record begins
   std::size_t window_bytes_ = 0;
-  std::size_t counted_to_ = 0;     // lines_ counts the newlines before it
+  std::size_t counted_to_ = 0;  // lines_ counts the newlines before it
   std::uint32_t window_begin_ = 0;
   std::uint64_t inside_ = 0;       // all ones: inside quotes
   std::uint64_t field_start_ = 1;  // 1: the byte before the next block lets a quote open

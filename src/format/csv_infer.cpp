@@ -72,7 +72,7 @@ ValueKind classify(std::string_view value) noexcept {
   if (is_digit(c) || c == '-' || c == '+' || c == '.') return classify_number(value);
   if ((c | 0x20) == 't' || (c | 0x20) == 'f')
     return equal_ignoring_case(value, "true") || equal_ignoring_case(value, "false") ? ValueKind::boolean
-                                                                                      : ValueKind::text;
+                                                                                     : ValueKind::text;
   for (const std::string_view special : {"nan", "inf", "infinity"}) {
     if (equal_ignoring_case(value, special)) return ValueKind::real;
   }
@@ -89,7 +89,8 @@ void TypeSummary::add(std::string_view value) {
     ++non_ascii;
     if (!is_utf8(value)) ++bad_utf8;
   }
-  longest_chars = std::max(longest_chars, static_cast<std::uint32_t>(std::min<std::size_t>(utf8_length(value), UINT32_MAX)));
+  longest_chars =
+      std::max(longest_chars, static_cast<std::uint32_t>(std::min<std::size_t>(utf8_length(value), UINT32_MAX)));
   times.add(value);
 }
 
@@ -146,20 +147,27 @@ std::string TypeSummary::evidence() const {
   };
   const auto count = [&](ValueKind kind) { return counts[index(kind)]; };
   switch (column.type) {
-    case Type::boolean: return of(all, "true or false", ValueKind::boolean);
-    case Type::bigint: return of(all, "integers", ValueKind::integer);
-    case Type::ubigint: return of(count(ValueKind::unsigned_integer), "integers above the BIGINT range", ValueKind::unsigned_integer);
-    case Type::float64: return of(count(ValueKind::real), "numbers with a point or an exponent", ValueKind::real) +
-                               (count(ValueKind::real) < all ? ", the others integers" : "");
-    case Type::timestamp: return of(all, "date and time", ValueKind::time);
-    default: break;
+    case Type::boolean:
+      return of(all, "true or false", ValueKind::boolean);
+    case Type::bigint:
+      return of(all, "integers", ValueKind::integer);
+    case Type::ubigint:
+      return of(count(ValueKind::unsigned_integer), "integers above the BIGINT range", ValueKind::unsigned_integer);
+    case Type::float64:
+      return of(count(ValueKind::real), "numbers with a point or an exponent", ValueKind::real) +
+             (count(ValueKind::real) < all ? ", the others integers" : "");
+    case Type::timestamp:
+      return of(all, "date and time", ValueKind::time);
+    default:
+      break;
   }
   if (all == 0) return fmt::format("{}: no value in the sample", name);
   const auto length = column.type == Type::nchar ? fmt::format("longest {} characters", longest_chars)
                                                  : fmt::format("longest {} bytes", longest_bytes);
   const auto texts = count(ValueKind::text);
   if (texts == all) return of(texts, "text", ValueKind::text) + ", " + length;
-  if (texts > 0) return fmt::format("{}, the others numbers, times or booleans; {}", of(texts, "text", ValueKind::text), length);
+  if (texts > 0)
+    return fmt::format("{}, the others numbers, times or booleans; {}", of(texts, "text", ValueKind::text), length);
   const auto kind = static_cast<ValueKind>(std::max_element(counts.begin() + 1, counts.end()) - counts.begin());
   return fmt::format("{}: its values are of several kinds or too large for numbers, e.g. {}; {}", name,
                      printable(examples[index(kind)], 40), length);
@@ -172,7 +180,8 @@ CsvSample::CsvSample(Dialect dialect, const schema::CsvMapping& mapping)
       nulls_(mapping.nulls.empty() ? schema::default_nulls() : mapping.nulls) {}
 
 bool CsvSample::is_null(const FieldText& field) const {
-  return field.text.empty() || (!field.quoted && std::find(nulls_.begin(), nulls_.end(), trimmed(field.text)) != nulls_.end());
+  return field.text.empty() ||
+         (!field.quoted && std::find(nulls_.begin(), nulls_.end(), trimmed(field.text)) != nulls_.end());
 }
 
 void CsvSample::add_record(std::string_view text, std::size_t begin, std::span<const std::uint32_t> ends) {
@@ -185,8 +194,10 @@ void CsvSample::add_record(std::string_view text, std::size_t begin, std::span<c
     if (c >= columns_.size()) {  // ragged: more fields than columns; only empty ones are harmless
       continue;
     }
-    if (is_null(field)) ++columns_[c].nulls;
-    else columns_[c].add(field.text);
+    if (is_null(field))
+      ++columns_[c].nulls;
+    else
+      columns_[c].add(field.text);
   }
   if (keep) first_fields_ += ends.size();
   ++records_;
@@ -212,7 +223,8 @@ void CsvSample::add_head(std::string_view text, std::uint64_t offset, bool whole
   if (dialect_.header) {
     std::vector<std::uint32_t> ends;
     // Blank lines before the header are passed over.
-    while (begin < text.size() && (text[begin] == '\n' || (text[begin] == '\r' && begin + 1 < text.size() && text[begin + 1] == '\n')))
+    while (begin < text.size() &&
+           (text[begin] == '\n' || (text[begin] == '\r' && begin + 1 < text.size() && text[begin + 1] == '\n')))
       begin += text[begin] == '\n' ? 1 : 2;
     if (begin < text.size()) {
       const auto cut = cut_record(text, begin, dialect_, ends);
@@ -251,7 +263,8 @@ void CsvSample::add_middle(std::string_view text) {
 
 void CsvSample::merge(const CsvSample& other) {
   if (columns_.empty()) columns_.resize(other.columns_.size());
-  for (std::size_t c = 0; c < std::min(columns_.size(), other.columns_.size()); ++c) columns_[c].merge(other.columns_[c]);
+  for (std::size_t c = 0; c < std::min(columns_.size(), other.columns_.size()); ++c)
+    columns_[c].merge(other.columns_[c]);
   records_ += other.records_;
 }
 

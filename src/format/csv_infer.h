@@ -18,17 +18,18 @@
 /// From samples of a CSV file and a mapping to the plan by which its rows are read.
 namespace penstock::format {
 
-/// What a value looks like, quotes removed. Numbers with leading zeros ("007") are text: as numbers they would lose them.
+/// What a value looks like, quotes removed. Numbers with leading zeros ("007") are text: as numbers they would lose
+/// them.
 enum class ValueKind : std::uint8_t { empty, boolean, integer, unsigned_integer, huge_integer, real, time, text };
 ValueKind classify(std::string_view value) noexcept;
 
 /// What the values of one column look like; summaries of several samples add up, in any order.
 struct TypeSummary {
   static constexpr std::size_t kKinds = 8;
-  std::array<std::uint64_t, kKinds> counts{};     ///< [ValueKind]
-  std::array<std::string, kKinds> examples;       ///< [ValueKind] the first value of each, cut to 64 bytes
-  std::uint64_t nulls = 0;                        ///< null spellings outside quotes, empty fields
-  std::uint64_t negative = 0;                     ///< numbers below zero
+  std::array<std::uint64_t, kKinds> counts{};  ///< [ValueKind]
+  std::array<std::string, kKinds> examples;    ///< [ValueKind] the first value of each, cut to 64 bytes
+  std::uint64_t nulls = 0;                     ///< null spellings outside quotes, empty fields
+  std::uint64_t negative = 0;                  ///< numbers below zero
   std::uint64_t non_ascii = 0;
   std::uint64_t bad_utf8 = 0;
   std::uint32_t longest_bytes = 0;
@@ -116,10 +117,10 @@ struct CsvPlan {
   std::vector<std::string> nulls;
   data::Precision time_unit = data::Precision::milliseconds;         ///< of the rows
   data::Precision source_precision = data::Precision::milliseconds;  ///< what the sample needs, at least ms
-  std::shared_ptr<const TimeZone> zone;  ///< nullptr: UTC
+  std::shared_ptr<const TimeZone> zone;                              ///< nullptr: UTC
   schema::CsvMapping::DstGap dst_gap = schema::CsvMapping::DstGap::reject;
   schema::CsvMapping::DstFold dst_fold = schema::CsvMapping::DstFold::first;
-  std::uint64_t data_begin = 0;  ///< records that start before this offset of the source are no rows (header)
+  std::uint64_t data_begin = 0;    ///< records that start before this offset of the source are no rows (header)
   std::vector<std::string> notes;  ///< what the user should know: choices and warnings, one sentence each
 
   /// Columns and tags as the plan would declare them (width 0 becomes the sample's).

@@ -54,7 +54,8 @@ std::string plan_image(const CsvPlan& plan) {
   for (std::size_t c = 0; c < plan.columns.size(); ++c) {
     const auto& column = plan.columns[c];
     if (column.role != Role::tag && column.role != Role::child_name) continue;
-    image += fmt::format("{}/{}/{}/{}/{}/", c, static_cast<int>(column.role), static_cast<int>(column.column.type), column.column.precision, column.column.scale);
+    image += fmt::format("{}/{}/{}/{}/{}/", c, static_cast<int>(column.role), static_cast<int>(column.column.type),
+                         column.column.precision, column.column.scale);
     add(column.column.name);
     add(column.time.text());
   }
@@ -65,7 +66,8 @@ std::string plan_image(const CsvPlan& plan) {
   }
   for (const auto& part : plan.child_name) {
     add(part.text);
-    image += fmt::format("{}/{}/", part.column ? static_cast<long>(*part.column) : -1L, part.constant ? static_cast<long>(*part.constant) : -1L);
+    image += fmt::format("{}/{}/", part.column ? static_cast<long>(*part.column) : -1L,
+                         part.constant ? static_cast<long>(*part.constant) : -1L);
   }
   for (const auto& null : plan.nulls) add(null);
   add(plan.zone == nullptr ? std::string_view() : plan.zone->name());
@@ -111,8 +113,10 @@ CsvParser::CsvParser(schema::Registry& registry, const CsvPlan& plan, CsvOptions
     }
     if (column.role == Role::timestamp) step.how = How::time;
     if (column.role == Role::tag || column.role == Role::child_name) {
-      if (!key_runs_.empty() && key_runs_.back().last + 1 == c) key_runs_.back().last = c;
-      else key_runs_.push_back({c, c});
+      if (!key_runs_.empty() && key_runs_.back().last + 1 == c)
+        key_runs_.back().last = c;
+      else
+        key_runs_.push_back({c, c});
     }
     if (column.role == Role::field) {
       step.slot = static_cast<std::uint32_t>(fields_.size());
@@ -124,18 +128,41 @@ CsvParser::CsvParser(schema::Registry& registry, const CsvPlan& plan, CsvOptions
         step.high = high;
       };
       switch (step.type) {
-        case Type::tinyint: integer(INT8_MIN, INT8_MAX); break;
-        case Type::smallint: integer(INT16_MIN, INT16_MAX); break;
-        case Type::integer: integer(INT32_MIN, INT32_MAX); break;
-        case Type::bigint: integer(INT64_MIN, INT64_MAX); break;
-        case Type::utinyint: integer(0, UINT8_MAX); break;
-        case Type::usmallint: integer(0, UINT16_MAX); break;
-        case Type::uinteger: integer(0, UINT32_MAX); break;
-        case Type::ubigint: integer(0, INT64_MAX); break;
-        case Type::float64: step.how = How::real; break;
-        case Type::varchar: step.how = How::varchar; break;
-        case Type::nchar: step.how = How::nchar; break;
-        default: break;
+        case Type::tinyint:
+          integer(INT8_MIN, INT8_MAX);
+          break;
+        case Type::smallint:
+          integer(INT16_MIN, INT16_MAX);
+          break;
+        case Type::integer:
+          integer(INT32_MIN, INT32_MAX);
+          break;
+        case Type::bigint:
+          integer(INT64_MIN, INT64_MAX);
+          break;
+        case Type::utinyint:
+          integer(0, UINT8_MAX);
+          break;
+        case Type::usmallint:
+          integer(0, UINT16_MAX);
+          break;
+        case Type::uinteger:
+          integer(0, UINT32_MAX);
+          break;
+        case Type::ubigint:
+          integer(0, INT64_MAX);
+          break;
+        case Type::float64:
+          step.how = How::real;
+          break;
+        case Type::varchar:
+          step.how = How::varchar;
+          break;
+        case Type::nchar:
+          step.how = How::nchar;
+          break;
+        default:
+          break;
       }
       if (data::is_variable(step.type)) texts_.push_back(step.slot);
     }
@@ -154,7 +181,9 @@ CsvParser::CsvParser(schema::Registry& registry, const CsvPlan& plan, CsvOptions
   null_words_.assign(fields_.size() / 64 + 1, 0);
   row_bytes_ = sizeof(data::Row) + (fields_.size() + null_words_.size()) * sizeof(Slot);
   // No line of another format starts so: 0xFF is in no UTF-8 text.
-  key_prefix_ = "\xFF" "csv";
+  key_prefix_ =
+      "\xFF"
+      "csv";
   const auto number = plan_number(plan_image(plan));
   key_prefix_.append(reinterpret_cast<const char*>(&number), sizeof number);
 }
@@ -203,16 +232,18 @@ void CsvParser::parse_record(std::uint32_t begin, std::uint32_t end, std::uint32
     for (std::size_t c = given; c < count; ++c) {
       const auto extra = raw_field(ends, count, c);
       if (trimmed(extra).empty()) continue;
-      return reject(static_cast<std::size_t>(extra.data() - text),
-                    0, fmt::format("the record has {} fields, the file {} columns, and field {} holds '{}' (is a delimiter inside a "
-                                "value without quotes?)",
-                                count, steps_.size(), c + 1, printable(extra, 40)));
+      return reject(
+          static_cast<std::size_t>(extra.data() - text), 0,
+          fmt::format("the record has {} fields, the file {} columns, and field {} holds '{}' (is a delimiter inside a "
+                      "value without quotes?)",
+                      count, steps_.size(), c + 1, printable(extra, 40)));
     }
   }
   // A record that ends before its timestamp has none.
   if (given <= plan_.timestamp) [[unlikely]] {
-    return reject(record_end_, 0, fmt::format("the record has {} of {} fields and ends before the timestamp '{}'", count, steps_.size(),
-                                        steps_.empty() ? "" : printable(plan_.columns[plan_.timestamp].csv_name)));
+    return reject(record_end_, 0,
+                  fmt::format("the record has {} of {} fields and ends before the timestamp '{}'", count, steps_.size(),
+                              steps_.empty() ? "" : printable(plan_.columns[plan_.timestamp].csv_name)));
   }
   auto* const row = rows_->begin_row(row_bytes_);
   Slot* const slots = row->slots();
@@ -225,7 +256,8 @@ void CsvParser::parse_record(std::uint32_t begin, std::uint32_t end, std::uint32
     const char* const e = text + ends[c];
     from = ends[c] + 1;
     switch (step.how) {
-      case How::pass: continue;
+      case How::pass:
+        continue;
       case How::time:
         if (!read_time(step, {b, static_cast<std::size_t>(e - b)})) return;
         continue;
@@ -235,14 +267,16 @@ void CsvParser::parse_record(std::uint32_t begin, std::uint32_t end, std::uint32
         unsigned digits = 0;
         const char* const stop = read_digits(b + negative, magnitude, digits);
         const auto value = static_cast<std::int64_t>(negative ? 0 - magnitude : magnitude);
-        if (stop != e || digits - 1 > 17 || value < step.low || value > step.high) [[unlikely]] break;
+        if (stop != e || digits - 1 > 17 || value < step.low || value > step.high) [[unlikely]]
+          break;
         slots[step.slot] = data::slot_of(value);
         ++fields;
         continue;
       }
       case How::real: {
         double value = 0;
-        if (read_plain_double(b, value) != e || b == e) [[unlikely]] break;
+        if (read_plain_double(b, value) != e || b == e) [[unlikely]]
+          break;
         slots[step.slot] = data::slot_of(value);
         ++fields;
         continue;
@@ -254,27 +288,32 @@ void CsvParser::parse_record(std::uint32_t begin, std::uint32_t end, std::uint32
             plan_.dialect.escape != '\0' || nulls_first_[static_cast<unsigned char>(*b)] != '\0')
           break;
         char* const to = rows_->begin_text(length + kCopySlack);
-        if (!copy_text(to, b, length) && step.how == How::nchar && !is_utf8({b, length})) [[unlikely]] break;
+        if (!copy_text(to, b, length) && step.how == How::nchar && !is_utf8({b, length})) [[unlikely]]
+          break;
         slots[step.slot] = rows_->commit_text(static_cast<std::uint32_t>(length));
         ++fields;
         continue;
       }
-      case How::other: break;
+      case How::other:
+        break;
     }
     ++fields;
     switch (read_slowly(step, {b, static_cast<std::size_t>(e - b)}, slots[step.slot])) {
-      case Outcome::value: break;
+      case Outcome::value:
+        break;
       case Outcome::null:
         if (!nulls) std::fill(null_words_.begin(), null_words_.end(), 0);
         nulls = true;
         slots[step.slot] = 0;
         null_words_[step.slot / 64] |= std::uint64_t{1} << (step.slot % 64);
         break;
-      case Outcome::bad: return;
+      case Outcome::bad:
+        return;
     }
   }
   if (fields == 0) [[unlikely]]
-    return reject(record_end_, 0, fmt::format("the record has {} of {} fields and gives no value", count, steps_.size()));
+    return reject(record_end_, 0,
+                  fmt::format("the record has {} of {} fields and gives no value", count, steps_.size()));
   if (time_ < options_.range.first || time_ > options_.range.last) [[unlikely]] {
     const auto raw = raw_field(ends, given, plan_.timestamp);
     return reject(static_cast<std::size_t>(raw.data() - text), kOutOfRange,
@@ -349,7 +388,9 @@ bool CsvParser::decode(std::string_view raw, Field& field) {
   auto decoded = unquote(raw, plan_.dialect);
   if (decoded.broken) {
     const auto at = static_cast<std::size_t>(bare.data() - chunk_->text.data());
-    reject(at, 0, fmt::format("text stands behind the closing quote of field '{}' (a quote inside quotes is doubled)", printable(raw, 40)));
+    reject(at, 0,
+           fmt::format("text stands behind the closing quote of field '{}' (a quote inside quotes is doubled)",
+                       printable(raw, 40)));
     return false;
   }
   unquoted_.assign(decoded.text);
@@ -362,7 +403,8 @@ bool CsvParser::read_time(const Step& step, std::string_view raw) {
   auto status = TimeStatus::bad;
   if (!raw.empty() && static_cast<unsigned char>(raw.front() - '0') < 10 && !numeric_nulls_) [[likely]] {
     status = step.times->read(raw, time_);
-    if (status == TimeStatus::ok) [[likely]] return true;
+    if (status == TimeStatus::ok) [[likely]]
+      return true;
   }
   Field field;
   if (!decode(raw, field)) return false;
@@ -388,7 +430,8 @@ CsvParser::Outcome CsvParser::read_slowly(const Step& step, std::string_view raw
   }
   const auto text = trimmed(field.text);
   if (data::is_variable(step.type)) {
-    if (text.empty() ? (!field.quoted || step.type == Type::geometry) : (!field.quoted && is_null(text))) return Outcome::null;
+    if (text.empty() ? (!field.quoted || step.type == Type::geometry) : (!field.quoted && is_null(text)))
+      return Outcome::null;
     return read_text(step, field, raw, slot);
   }
   if (is_null(text)) return Outcome::null;
@@ -454,7 +497,8 @@ std::string_view CsvParser::series_key(const std::uint32_t* ends, std::size_t co
   return {key_.data(), static_cast<std::size_t>(at - key_.data())};
 }
 
-bool CsvParser::tag_value(const data::Column& column, TimeReader* times, const Field& field, std::string_view raw, std::string& image) {
+bool CsvParser::tag_value(const data::Column& column, TimeReader* times, const Field& field, std::string_view raw,
+                          std::string& image) {
   Step step;
   CsvColumn shown;
   shown.csv_name = shown.column.name = column.name;
@@ -480,7 +524,10 @@ bool CsvParser::tag_value(const data::Column& column, TimeReader* times, const F
     std::string_view bytes;
     fit = read_variable(column.type, field.text, scratch_, bytes, why);
     const auto length = column.type == Type::nchar && fit == Fit::ok ? utf8_length(bytes) : bytes.size();
-    if (fit == Fit::ok && length > (column.type == Type::nchar ? data::Limits::nchar_tag : column.type == Type::json ? data::Limits::json_tag : data::Limits::varchar_tag)) fit = Fit::too_long;
+    if (fit == Fit::ok && length > (column.type == Type::nchar  ? data::Limits::nchar_tag
+                                    : column.type == Type::json ? data::Limits::json_tag
+                                                                : data::Limits::varchar_tag))
+      fit = Fit::too_long;
     image.assign(bytes);
   } else if (column.type == Type::decimal128) {
     std::array<char, 16> bytes{};
@@ -496,7 +543,8 @@ bool CsvParser::tag_value(const data::Column& column, TimeReader* times, const F
   return false;
 }
 
-data::Series* CsvParser::make_series(std::uint64_t hash, std::string_view key, const std::uint32_t* ends, std::size_t count) {
+data::Series* CsvParser::make_series(std::uint64_t hash, std::string_view key, const std::uint32_t* ends,
+                                     std::size_t count) {
   // Once per spelling of the tags: the heap may be used.
   struct Value {
     std::string text;
@@ -533,7 +581,9 @@ data::Series* CsvParser::make_series(std::uint64_t hash, std::string_view key, c
     value.text = tag.value;
     const std::string padded = value.text + std::string(io::kPadding, '\0');
     TimeReader times({}, plan_.time_unit, plan_.zone, plan_.dst_gap, plan_.dst_fold);
-    if (!tag_value(tag.column, &times, {std::string_view(padded).substr(0, value.text.size()), true}, chunk_->text.substr(record_begin_, 0), value.image)) return nullptr;
+    if (!tag_value(tag.column, &times, {std::string_view(padded).substr(0, value.text.size()), true},
+                   chunk_->text.substr(record_begin_, 0), value.image))
+      return nullptr;
     add(tag.column, value);
   }
   if (plan_.child_name.empty()) {
@@ -546,15 +596,19 @@ data::Series* CsvParser::make_series(std::uint64_t hash, std::string_view key, c
       if (!values[*part.column].given) {
         const auto raw = raw_field(ends, count, *part.column);
         reject(raw.data() == nullptr ? record_end_ : static_cast<std::size_t>(raw.data() - chunk_->text.data()), 0,
-               fmt::format("column '{}' names the child table and is NULL or empty", printable(plan_.columns[*part.column].csv_name)));
+               fmt::format("column '{}' names the child table and is NULL or empty",
+                           printable(plan_.columns[*part.column].csv_name)));
         return nullptr;
       }
       found.child += trimmed(values[*part.column].text);
     }
     // As in schemaless names: SQL cannot write a table's name that has a dot.
     std::replace(found.child.begin(), found.child.end(), '.', '_');
-    if (found.child.size() > data::Limits::table_name || found.child.find('\0') != std::string::npos || !is_utf8(found.child)) {
-      reject(record_begin_, 0, fmt::format("the child table's name '{}' is longer than {} bytes or no text", printable(found.child, 60), data::Limits::table_name));
+    if (found.child.size() > data::Limits::table_name || found.child.find('\0') != std::string::npos ||
+        !is_utf8(found.child)) {
+      reject(record_begin_, 0,
+             fmt::format("the child table's name '{}' is longer than {} bytes or no text", printable(found.child, 60),
+                         data::Limits::table_name));
       return nullptr;
     }
   }
@@ -564,7 +618,10 @@ data::Series* CsvParser::make_series(std::uint64_t hash, std::string_view key, c
 
 void CsvParser::reject(std::size_t from, std::uint16_t code, std::string text) {
   const auto begin = std::min<std::size_t>(record_begin_, from);
-  rows_->reject({record_begin_, record_end_ - record_begin_, static_cast<std::uint32_t>(from - begin + 1), {code, std::move(text)}});
+  rows_->reject({record_begin_,
+                 record_end_ - record_begin_,
+                 static_cast<std::uint32_t>(from - begin + 1),
+                 {code, std::move(text)}});
 }
 
 void CsvParser::reject_broken(std::uint32_t begin, std::uint32_t end, std::uint32_t at) {
@@ -583,17 +640,23 @@ void CsvParser::refuse_value(const Step& step, std::string_view raw, Fit fit, st
   switch (fit) {
     case Fit::out_of_range: {
       const auto range = range_text(step.type);
-      text = fmt::format("'{}' in column '{}' does not fit {}{}; a wider type takes it (--type '{}=…')", value, name, type,
-                         range.empty() ? std::string() : fmt::format(" ({})", range), name);
+      text = fmt::format("'{}' in column '{}' does not fit {}{}; a wider type takes it (--type '{}=…')", value, name,
+                         type, range.empty() ? std::string() : fmt::format(" ({})", range), name);
       break;
     }
-    case Fit::too_long: text = fmt::format("the value of column '{}' has {} bytes, more than {} can hold", name, raw.size(), type); break;
+    case Fit::too_long:
+      text = fmt::format("the value of column '{}' has {} bytes, more than {} can hold", name, raw.size(), type);
+      break;
     case Fit::not_utf8:
-      text = fmt::format("'{}' in column '{}' is not UTF-8; convert the file first (iconv), or take it as bytes with --type '{}=VARCHAR'", value, name, name);
+      text = fmt::format(
+          "'{}' in column '{}' is not UTF-8; convert the file first (iconv), or take it as bytes with --type "
+          "'{}=VARCHAR'",
+          value, name, name);
       break;
     default:
-      text = fmt::format("'{}' in column '{}' is no {}{}{}; --null '{}' reads it as NULL, --type '{}=VARCHAR' the column as text", value, name, type,
-                         detail.empty() ? "" : ": ", detail, value, name);
+      text = fmt::format(
+          "'{}' in column '{}' is no {}{}{}; --null '{}' reads it as NULL, --type '{}=VARCHAR' the column as text",
+          value, name, type, detail.empty() ? "" : ": ", detail, value, name);
   }
   reject(static_cast<std::size_t>(raw.data() - chunk_->text.data()), 0, std::move(text));
 }
@@ -605,20 +668,27 @@ void CsvParser::refuse_time(const Step& step, std::string_view raw, TimeStatus s
   std::string text;
   switch (status) {
     case TimeStatus::too_fine:
-      text = fmt::format("time '{}' in column '{}' is finer than {}; read it with --precision us or ns", value, name, data::precision_name(plan_.time_unit));
+      text = fmt::format("time '{}' in column '{}' is finer than {}; read it with --precision us or ns", value, name,
+                         data::precision_name(plan_.time_unit));
       break;
     case TimeStatus::out_of_range:
-      text = fmt::format("time '{}' in column '{}', read as {}, is outside what {} can hold", value, name, step.column->time.text(),
-                         plan_.time_unit == data::Precision::nanoseconds ? "nanoseconds (1677 to 2262)" : "a timestamp (0000 to 9999)");
+      text = fmt::format("time '{}' in column '{}', read as {}, is outside what {} can hold", value, name,
+                         step.column->time.text(),
+                         plan_.time_unit == data::Precision::nanoseconds ? "nanoseconds (1677 to 2262)"
+                                                                         : "a timestamp (0000 to 9999)");
       break;
     case TimeStatus::gap:
-      text = fmt::format("local time '{}' in column '{}' does not exist in {}: daylight saving skips it; --dst-gap shift moves it on", value, name, zone);
+      text = fmt::format(
+          "local time '{}' in column '{}' does not exist in {}: daylight saving skips it; --dst-gap shift moves it on",
+          value, name, zone);
       break;
     case TimeStatus::fold:
-      text = fmt::format("local time '{}' in column '{}' comes twice in {}; --dst-fold first or second takes one", value, name, zone);
+      text = fmt::format("local time '{}' in column '{}' comes twice in {}; --dst-fold first or second takes one",
+                         value, name, zone);
       break;
     default:
-      text = fmt::format("'{}' in column '{}' is no time ({} is expected); --time-format tells another form", value, name, step.column->time.text());
+      text = fmt::format("'{}' in column '{}' is no time ({} is expected); --time-format tells another form", value,
+                         name, step.column->time.text());
   }
   reject(static_cast<std::size_t>(raw.data() - chunk_->text.data()), 0, std::move(text));
 }

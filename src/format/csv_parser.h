@@ -50,29 +50,31 @@ class CsvParser final : public Parser {
   [[nodiscard]] bool is_null(std::string_view text) const noexcept;
   std::string_view series_key(const std::uint32_t* ends, std::size_t count);
   data::Series* make_series(std::uint64_t hash, std::string_view key, const std::uint32_t* ends, std::size_t count);
-  bool tag_value(const data::Column& column, TimeReader* times, const Field& field, std::string_view raw, std::string& image);
+  bool tag_value(const data::Column& column, TimeReader* times, const Field& field, std::string_view raw,
+                 std::string& image);
   bool name_child(const std::vector<Field>& fields, std::string& name);
   void refuse_value(const Step& step, std::string_view raw, Fit fit, std::string_view detail);
   void refuse_time(const Step& step, std::string_view raw, TimeStatus status);
-  [[nodiscard]] std::string_view raw_field(const std::uint32_t* ends, std::size_t count, std::size_t column) const noexcept;
+  [[nodiscard]] std::string_view raw_field(const std::uint32_t* ends, std::size_t count,
+                                           std::size_t column) const noexcept;
 
   schema::Registry& registry_;
   const CsvPlan& plan_;
   const CsvOptions options_;
   data::SuperTableRef* table_ = nullptr;
-  std::vector<Step> steps_;            // [columns of the file]
-  std::vector<TimeReader> times_;      // of the TIMESTAMP columns
-  std::vector<std::size_t> fields_;    // [fields] column of the file
-  std::vector<std::uint32_t> texts_;   // slots of variable length
+  std::vector<Step> steps_;           // [columns of the file]
+  std::vector<TimeReader> times_;     // of the TIMESTAMP columns
+  std::vector<std::size_t> fields_;   // [fields] column of the file
+  std::vector<std::uint32_t> texts_;  // slots of variable length
   struct Run {
     std::size_t first, last;
   };
-  std::vector<Run> key_runs_;          // neighbouring columns that find the series
+  std::vector<Run> key_runs_;  // neighbouring columns that find the series
   std::string key_prefix_;
   std::vector<char> key_;
-  std::string nulls_first_;            // [256] 1: a null spelling starts with that byte
-  bool numeric_nulls_ = false;         // a null spelling may be a number
-  std::size_t row_bytes_ = 0;          // of the longest row
+  std::string nulls_first_;     // [256] 1: a null spelling starts with that byte
+  bool numeric_nulls_ = false;  // a null spelling may be a number
+  std::size_t row_bytes_ = 0;   // of the longest row
   std::vector<std::uint64_t> null_words_;
   CsvIndex index_;
   std::string unquoted_;

@@ -20,10 +20,12 @@ using schema::CsvMapping;
 
 /// Names that key columns have, the likeliest first; lower case.
 constexpr std::array<std::string_view, 19> kTimeNames{
-    "ts",         "_ts",        "time",        "timestamp",   "_time", "datetime",  "date_time", "@timestamp", "time_hour", "event_time",
-    "created_at", "recorded_at", "measured_at", "sample_time", "date",  "unix_time", "unixtime",  "epoch",      "t"};
+    "ts",        "_ts",        "time",       "timestamp",   "_time",       "datetime",    "date_time", "@timestamp",
+    "time_hour", "event_time", "created_at", "recorded_at", "measured_at", "sample_time", "date",      "unix_time",
+    "unixtime",  "epoch",      "t"};
 /// Of these, the ones that may hold any integers.
-constexpr std::array<std::string_view, 8> kEpochNames{"ts", "_ts", "time", "timestamp", "_time", "unix_time", "unixtime", "epoch"};
+constexpr std::array<std::string_view, 8> kEpochNames{"ts",    "_ts",       "time",     "timestamp",
+                                                      "_time", "unix_time", "unixtime", "epoch"};
 
 [[noreturn]] void fail(const std::string& what) { throw Error(Errc::config, what); }
 
@@ -52,10 +54,13 @@ Precision precision_of_digits(int digits) {
 /// Makes one plan; the steps run in the order in which they stand.
 class Planner {
  public:
-  Planner(const CsvSample& sample, const CsvMapping& mapping, std::string_view default_table, const data::SuperTable* target)
+  Planner(const CsvSample& sample, const CsvMapping& mapping, std::string_view default_table,
+          const data::SuperTable* target)
       : sample_(sample), mapping_(mapping), target_(target) {
     schema::validate(mapping);
-    plan_.table = !mapping.table.empty() ? mapping.table : target != nullptr ? target->name : schema::legal_table_name(default_table);
+    plan_.table = !mapping.table.empty() ? mapping.table
+                  : target != nullptr    ? target->name
+                                         : schema::legal_table_name(default_table);
     plan_.dialect = sample.dialect();
     plan_.nulls = mapping.nulls.empty() ? schema::default_nulls() : mapping.nulls;
     plan_.data_begin = sample.data_begin();
@@ -95,8 +100,10 @@ class Planner {
       auto& name = plan_.columns[i].column.name;
       name = schema::legal_column_name(name);
       if (target_ == nullptr) continue;
-      if (const auto c = find_name(target_->columns, name)) name = target_->columns[*c].name;
-      else if (const auto t = find_name(target_->tags, name)) name = target_->tags[*t].name;
+      if (const auto c = find_name(target_->columns, name))
+        name = target_->columns[*c].name;
+      else if (const auto t = find_name(target_->tags, name))
+        name = target_->tags[*t].name;
     }
     // Columns of one super table have different names, headers need not.
     std::set<std::string> seen;
@@ -104,10 +111,12 @@ class Planner {
       const auto name = column.column.name;
       for (int n = 2; !seen.insert(column.column.name).second; ++n) {
         const auto suffix = fmt::format("_{}", n);
-        column.column.name = schema::legal_column_name(name.substr(0, data::Limits::column_name - suffix.size())) + suffix;
+        column.column.name =
+            schema::legal_column_name(name.substr(0, data::Limits::column_name - suffix.size())) + suffix;
       }
       if (column.column.name != name)
-        plan_.notes.push_back(fmt::format("column '{}' stands more than once: here it is called '{}'", printable(name), column.column.name));
+        plan_.notes.push_back(fmt::format("column '{}' stands more than once: here it is called '{}'", printable(name),
+                                          column.column.name));
     }
   }
 
@@ -122,16 +131,19 @@ class Planner {
     }
     if (text.size() > 1 && text[0] == '#') {
       std::size_t position = 0;
-      for (const char c : text.substr(1)) position = c >= '0' && c <= '9' && position < 100'000 ? position * 10 + static_cast<std::size_t>(c - '0') : 100'000;
+      for (const char c : text.substr(1))
+        position =
+            c >= '0' && c <= '9' && position < 100'000 ? position * 10 + static_cast<std::size_t>(c - '0') : 100'000;
       if (position >= 1 && position <= columns.size()) return position - 1;
     }
     for (std::size_t i = 0; i < columns.size(); ++i) {
       if (lower(columns[i].csv_name) == lower(text)) return i;
     }
     std::vector<std::string> names;
-    for (std::size_t i = 0; i < std::min<std::size_t>(columns.size(), 30); ++i) names.push_back(printable(columns[i].csv_name, 40));
-    fail(fmt::format("{}: the file has no column '{}'; its columns are {}{}", where, printable(text), fmt::join(names, ", "),
-                     columns.size() > 30 ? ", …" : ""));
+    for (std::size_t i = 0; i < std::min<std::size_t>(columns.size(), 30); ++i)
+      names.push_back(printable(columns[i].csv_name, 40));
+    fail(fmt::format("{}: the file has no column '{}'; its columns are {}{}", where, printable(text),
+                     fmt::join(names, ", "), columns.size() > 30 ? ", …" : ""));
   }
 
   /// Whether at least `percent` of the values of a column are times.
@@ -141,8 +153,8 @@ class Planner {
     if (all == 0) return false;
     const auto& times = summary.times;
     if (mapping_.time_format.find('%') != std::string::npos) {
-      TimeReader reader(TimeFormat::parse(mapping_.time_format), Precision::nanoseconds, nullptr, CsvMapping::DstGap::shift,
-                        CsvMapping::DstFold::first);
+      TimeReader reader(TimeFormat::parse(mapping_.time_format), Precision::nanoseconds, nullptr,
+                        CsvMapping::DstGap::shift, CsvMapping::DstFold::first);
       std::int64_t time = 0;
       return std::any_of(summary.examples.begin(), summary.examples.end(), [&](std::string example) {
         example.reserve(example.size() + 16);
@@ -206,11 +218,13 @@ class Planner {
     for (std::size_t c = 0; c < std::min<std::size_t>(columns.size(), 12); ++c) {
       const auto& examples = sample_.columns()[c].examples;
       const auto example = std::find_if(examples.begin(), examples.end(), [](const auto& e) { return !e.empty(); });
-      shown.push_back(fmt::format("{} = {}", printable(columns[c].csv_name, 30), example == examples.end() ? "" : printable(*example, 30)));
+      shown.push_back(fmt::format("{} = {}", printable(columns[c].csv_name, 30),
+                                  example == examples.end() ? "" : printable(*example, 30)));
     }
-    fail(fmt::format("no column holds timestamps that can be recognised ({}{}); name it with --timestamp, and its form with "
-                     "--time-format, for instance '%m/%d/%Y %H:%M'",
-                     fmt::join(shown, ", "), columns.size() > 12 ? ", …" : ""));
+    fail(fmt::format(
+        "no column holds timestamps that can be recognised ({}{}); name it with --timestamp, and its form with "
+        "--time-format, for instance '%m/%d/%Y %H:%M'",
+        fmt::join(shown, ", "), columns.size() > 12 ? ", …" : ""));
   }
 
   void set_roles() {
@@ -227,9 +241,12 @@ class Planner {
     }
     for (const auto& name : mapping_.tags) columns[find(name, "tags")].role = Role::tag;
     if (columns[plan_.timestamp].role == Role::tag) {
-      if (!mapping_.timestamp.empty()) fail(fmt::format("column '{}' cannot be the timestamp and a tag", printable(columns[plan_.timestamp].csv_name)));
-      fail(fmt::format("column '{}' was taken for the timestamp, but is named as a tag; name the timestamp with --timestamp",
-                       printable(columns[plan_.timestamp].csv_name)));
+      if (!mapping_.timestamp.empty())
+        fail(
+            fmt::format("column '{}' cannot be the timestamp and a tag", printable(columns[plan_.timestamp].csv_name)));
+      fail(fmt::format(
+          "column '{}' was taken for the timestamp, but is named as a tag; name the timestamp with --timestamp",
+          printable(columns[plan_.timestamp].csv_name)));
     }
     columns[plan_.timestamp].role = Role::timestamp;
     for (const auto& [name, value] : mapping_.constant_tags) {
@@ -239,7 +256,8 @@ class Planner {
       tag.value = value;
       for (const auto& column : columns) {
         if (column.role != Role::ignored && column.column.name == tag.column.name)
-          fail(fmt::format("the constant tag '{}' has the name of a column; rename or ignore the column", printable(name)));
+          fail(fmt::format("the constant tag '{}' has the name of a column; rename or ignore the column",
+                           printable(name)));
       }
       plan_.constant_tags.push_back(std::move(tag));
     }
@@ -274,7 +292,8 @@ class Planner {
         continue;
       }
       const auto end = pattern.find('}', i);
-      if (end == std::string_view::npos) fail(fmt::format("child_table: '{}' has '{{' without '}}'", printable(pattern)));
+      if (end == std::string_view::npos)
+        fail(fmt::format("child_table: '{}' has '{{' without '}}'", printable(pattern)));
       const auto name = pattern.substr(i + 1, end - i - 1);
       for (std::size_t t = 0; t < plan_.constant_tags.size(); ++t) {
         if (plan_.constant_tags[t].column.name == name) part.constant = t;
@@ -300,8 +319,10 @@ class Planner {
     for (const auto& type : mapping_.types) {
       const auto constant = std::find_if(plan_.constant_tags.begin(), plan_.constant_tags.end(),
                                          [&](const auto& tag) { return tag.column.name == type.name; });
-      if (constant != plan_.constant_tags.end()) set_type(constant->column, type);
-      else given[find(type.name, "types")] = type;
+      if (constant != plan_.constant_tags.end())
+        set_type(constant->column, type);
+      else
+        given[find(type.name, "types")] = type;
     }
     std::size_t fields = 0;
     for (std::size_t c = 0; c < plan_.columns.size(); ++c) {
@@ -320,8 +341,9 @@ class Planner {
         set_type(column.column, *existing);
         column.evidence = fmt::format("{}: so is it in the super table", data::sql_type(*existing));
         if (const auto it = given.find(c); it != given.end() && it->second.type != existing->type)
-          plan_.notes.push_back(fmt::format("column '{}' is {} in the super table; the type {} of the mapping does not count",
-                                            column.column.name, data::sql_type(*existing), data::type_name(it->second.type)));
+          plan_.notes.push_back(
+              fmt::format("column '{}' is {} in the super table; the type {} of the mapping does not count",
+                          column.column.name, data::sql_type(*existing), data::type_name(it->second.type)));
       } else if (const auto it = given.find(c); it != given.end()) {
         set_type(column.column, it->second);
         column.evidence = fmt::format("{}: given", data::type_name(it->second.type));
@@ -333,16 +355,20 @@ class Planner {
         set_type(column.column, summary.type());
         column.evidence = summary.evidence();
         if (summary.bad_utf8 > 0)
-          plan_.notes.push_back(fmt::format("column '{}' holds bytes that are not UTF-8: such rows are rejected; convert the file first, "
-                                            "for instance with iconv -f latin1 -t utf-8",
-                                            printable(column.csv_name)));
+          plan_.notes.push_back(
+              fmt::format("column '{}' holds bytes that are not UTF-8: such rows are rejected; convert the file first, "
+                          "for instance with iconv -f latin1 -t utf-8",
+                          printable(column.csv_name)));
       }
       if (column.role == Role::field && column.column.type == Type::json)
-        fail(fmt::format("column '{}': JSON is a type of tags only; take VARCHAR or NCHAR", printable(column.csv_name)));
+        fail(
+            fmt::format("column '{}': JSON is a type of tags only; take VARCHAR or NCHAR", printable(column.csv_name)));
     }
     if (fields == 0 && sample_.records() > 0)
-      fail("no column is left for values: besides the timestamp and the tags a super table needs one; take one out of the tags "
-           "or the ignored columns");
+      fail(
+          "no column is left for values: besides the timestamp and the tags a super table needs one; take one out of "
+          "the tags "
+          "or the ignored columns");
   }
 
   const data::Column* existing_column(const CsvColumn& column) const {
@@ -374,9 +400,12 @@ class Planner {
       format.digits = times.unit_digits();
     }
     switch (format.kind) {
-      case TimeFormat::Kind::epoch: return {format, format.digits + times.epoch_digits};
-      case TimeFormat::Kind::iso: return {format, times.fraction_digits};
-      case TimeFormat::Kind::pattern: break;
+      case TimeFormat::Kind::epoch:
+        return {format, format.digits + times.epoch_digits};
+      case TimeFormat::Kind::iso:
+        return {format, times.fraction_digits};
+      case TimeFormat::Kind::pattern:
+        break;
     }
     // Digits behind %f: as many as the examples show.
     int digits = 0;
@@ -406,7 +435,9 @@ class Planner {
         const bool mixed = column.time.kind == TimeFormat::Kind::epoch &&
                            times.epoch[column.time.digits / 3] < times.plausible_epochs();
         column.evidence = fmt::format("TIMESTAMP: {}, to {} digits of a second", column.time.text(), needed);
-        if (mixed) plan_.notes.push_back(fmt::format("the times of column '{}' have several units; all are read as {}", printable(column.csv_name), column.time.text()));
+        if (mixed)
+          plan_.notes.push_back(fmt::format("the times of column '{}' have several units; all are read as {}",
+                                            printable(column.csv_name), column.time.text()));
       }
     }
     plan_.source_precision = precision_of_digits(digits);
@@ -416,7 +447,9 @@ class Planner {
   void warn() {
     auto& columns = plan_.columns;
     if (columns.size() > data::Limits::columns)
-      plan_.notes.push_back(fmt::format("the file has {} columns, a super table at most {}; leave some out with --ignore", columns.size(), data::Limits::columns));
+      plan_.notes.push_back(
+          fmt::format("the file has {} columns, a super table at most {}; leave some out with --ignore", columns.size(),
+                      data::Limits::columns));
     const bool tags = !plan_.constant_tags.empty() || !plan_.child_name.empty() ||
                       std::any_of(columns.begin(), columns.end(), [](const auto& c) { return c.role == Role::tag; });
     if (tags) return;
@@ -428,12 +461,14 @@ class Planner {
     if (repeated == 0) return;
     std::vector<std::string> candidates;
     for (std::size_t c = 0; c < columns.size(); ++c) {
-      if (columns[c].role == Role::field && data::is_variable(columns[c].column.type) && candidates.size() < 8) candidates.push_back(printable(columns[c].csv_name, 40));
+      if (columns[c].role == Role::field && data::is_variable(columns[c].column.type) && candidates.size() < 8)
+        candidates.push_back(printable(columns[c].csv_name, 40));
     }
-    plan_.notes.push_back(fmt::format("warning: {} of the first {} rows repeat the timestamp of another row, and without tags all rows go to "
-                                      "one child table, where equal timestamps overwrite each other; name tags with --tags{}",
-                                      repeated, sample_.first_records().size(),
-                                      candidates.empty() ? std::string() : fmt::format(" (text columns: {})", fmt::join(candidates, ", "))));
+    plan_.notes.push_back(fmt::format(
+        "warning: {} of the first {} rows repeat the timestamp of another row, and without tags all rows go to "
+        "one child table, where equal timestamps overwrite each other; name tags with --tags{}",
+        repeated, sample_.first_records().size(),
+        candidates.empty() ? std::string() : fmt::format(" (text columns: {})", fmt::join(candidates, ", "))));
   }
 
   const CsvSample& sample_;

@@ -57,11 +57,14 @@ struct Cursor {
     std::uint32_t value = 0;
     int count = 0;
     for (; at != end && is_digit(*at); ++at, ++count) {
-      if (count < 9) value = value * 10 + static_cast<std::uint32_t>(*at - '0');
-      else if (*at != '0') time.finer_than_ns = true;
+      if (count < 9)
+        value = value * 10 + static_cast<std::uint32_t>(*at - '0');
+      else if (*at != '0')
+        time.finer_than_ns = true;
     }
     if (count == 0) return false;
-    time.nanoseconds = count < 9 ? value * static_cast<std::uint32_t>(kPowers[static_cast<std::size_t>(9 - count)]) : value;
+    time.nanoseconds =
+        count < 9 ? value * static_cast<std::uint32_t>(kPowers[static_cast<std::size_t>(9 - count)]) : value;
     return true;
   }
   /// Z, UTC, GMT, +hh, +hhmm, +hh:mm.
@@ -107,8 +110,9 @@ std::string_view trimmed(std::string_view text) noexcept {
   return text;
 }
 
-constexpr std::array<std::string_view, 12> kMonths{"january", "february", "march",     "april",   "may",      "june",
-                                                   "july",    "august",   "september", "october", "november", "december"};
+constexpr std::array<std::string_view, 12> kMonths{"january",   "february", "march",    "april",
+                                                   "may",       "june",     "july",     "august",
+                                                   "september", "october",  "november", "december"};
 constexpr std::array<std::string_view, 7> kDays{"sunday",   "monday", "tuesday", "wednesday",
                                                 "thursday", "friday", "saturday"};
 
@@ -117,7 +121,8 @@ template <std::size_t N>
 int eat_name(Cursor& in, const std::array<std::string_view, N>& names) noexcept {
   const auto left = static_cast<std::size_t>(in.end - in.at);
   const auto matches = [&](std::string_view name) {
-    return name.size() <= left && std::equal(name.begin(), name.end(), in.at, [](char a, char b) { return a == (b | 0x20); });
+    return name.size() <= left &&
+           std::equal(name.begin(), name.end(), in.at, [](char a, char b) { return a == (b | 0x20); });
   };
   for (std::size_t i = 0; i < N; ++i) {
     for (const auto name : {names[i], names[i].substr(0, 3)}) {
@@ -144,16 +149,22 @@ std::uint8_t digits_that_say_something(std::uint32_t nanoseconds) noexcept {
 std::string TimeFormat::text() const {
   switch (kind) {
     case Kind::epoch:
-      return digits == 0 ? "epoch seconds" : digits == 3 ? "epoch milliseconds" : digits == 6 ? "epoch microseconds" : "epoch nanoseconds";
-    case Kind::iso: return "ISO 8601";
-    case Kind::pattern: return fmt::format("pattern '{}'", pattern);
+      return digits == 0   ? "epoch seconds"
+             : digits == 3 ? "epoch milliseconds"
+             : digits == 6 ? "epoch microseconds"
+                           : "epoch nanoseconds";
+    case Kind::iso:
+      return "ISO 8601";
+    case Kind::pattern:
+      return fmt::format("pattern '{}'", pattern);
   }
   return {};
 }
 
 TimeFormat TimeFormat::parse(std::string_view text) {
   TimeFormat format;
-  constexpr std::array<std::pair<std::string_view, std::uint8_t>, 4> kUnits{{{"s", 0}, {"ms", 3}, {"us", 6}, {"ns", 9}}};
+  constexpr std::array<std::pair<std::string_view, std::uint8_t>, 4> kUnits{
+      {{"s", 0}, {"ms", 3}, {"us", 6}, {"ns", 9}}};
   for (const auto& [name, digits] : kUnits) {
     if (text == name) {
       format.kind = Kind::epoch;
@@ -163,12 +174,14 @@ TimeFormat TimeFormat::parse(std::string_view text) {
   }
   if (text == "iso") return format;
   if (text.find('%') == std::string_view::npos)
-    throw Error(Errc::config, fmt::format("time format '{}' is unknown; give auto, epoch, s, ms, us, ns, iso or a pattern "
-                                          "such as '%d.%m.%Y %H:%M:%S'",
-                                          printable(text)));
+    throw Error(Errc::config,
+                fmt::format("time format '{}' is unknown; give auto, epoch, s, ms, us, ns, iso or a pattern "
+                            "such as '%d.%m.%Y %H:%M:%S'",
+                            printable(text)));
   format.kind = Kind::pattern;
   format.pattern = text;
-  TimeReader check(format, data::Precision::milliseconds, nullptr, CsvMapping::DstGap::reject, CsvMapping::DstFold::first);
+  TimeReader check(format, data::Precision::milliseconds, nullptr, CsvMapping::DstGap::reject,
+                   CsvMapping::DstFold::first);
   return format;
 }
 
@@ -224,7 +237,8 @@ void TimeSummary::add(std::string_view text) noexcept {
   const bool negative = in.eat('-');
   std::uint64_t value = 0;
   int count = 0;
-  for (; !in.done() && is_digit(*in.at) && count < 19; ++in.at, ++count) value = value * 10 + static_cast<std::uint64_t>(*in.at - '0');
+  for (; !in.done() && is_digit(*in.at) && count < 19; ++in.at, ++count)
+    value = value * 10 + static_cast<std::uint64_t>(*in.at - '0');
   if (count == 0) return;
   CivilTime fraction;
   if (in.eat('.') && !in.fraction(fraction)) return;
@@ -395,8 +409,10 @@ TimeStatus TimeReader::read_epoch(std::string_view text, std::int64_t& time) con
 std::vector<TimeReader::PatternStep> TimeReader::compile(std::string_view pattern) {
   std::vector<PatternStep> steps;
   const auto literal = [&](char c) {
-    if (c == ' ' || c == '\t') steps.push_back({' ', '\0'});
-    else steps.push_back({'\0', c});
+    if (c == ' ' || c == '\t')
+      steps.push_back({' ', '\0'});
+    else
+      steps.push_back({'\0', c});
   };
   for (std::size_t i = 0; i < pattern.size(); ++i) {
     if (pattern[i] != '%') {
@@ -405,7 +421,9 @@ std::vector<TimeReader::PatternStep> TimeReader::compile(std::string_view patter
     }
     const char directive = i + 1 < pattern.size() ? pattern[++i] : '\0';
     switch (directive) {
-      case '%': literal('%'); break;
+      case '%':
+        literal('%');
+        break;
       case 'F':
         for (const auto& s : compile("%Y-%m-%d")) steps.push_back(s);
         break;
@@ -437,12 +455,15 @@ std::vector<TimeReader::PatternStep> TimeReader::compile(std::string_view patter
       case 'A':
       case 'j':
       case 'p':
-      case 's': steps.push_back({directive, '\0'}); break;
+      case 's':
+        steps.push_back({directive, '\0'});
+        break;
       default:
-        throw Error(Errc::config,
-                    fmt::format("time format '{}': '%{}' is unknown; known are %Y %y %m %d %e %b %B %j %a %A %H %I %p %M %S "
-                                "%f %z %Z %s %F %T %R %D %%",
-                                printable(pattern), printable(std::string_view(&directive, directive == '\0' ? 0 : 1))));
+        throw Error(
+            Errc::config,
+            fmt::format("time format '{}': '%{}' is unknown; known are %Y %y %m %d %e %b %B %j %a %A %H %I %p %M %S "
+                        "%f %z %Z %s %F %T %R %D %%",
+                        printable(pattern), printable(std::string_view(&directive, directive == '\0' ? 0 : 1))));
     }
   }
   return steps;
@@ -464,14 +485,22 @@ TimeStatus TimeReader::read_pattern(std::string_view text, std::int64_t& time) n
   for (const auto step : steps_) {
     bool ok = true;
     switch (step.directive) {
-      case '\0': ok = in.eat(step.literal); break;
-      case ' ': in.blanks(); break;
-      case 'Y': ok = in.number(4, 4, year); break;
+      case '\0':
+        ok = in.eat(step.literal);
+        break;
+      case ' ':
+        in.blanks();
+        break;
+      case 'Y':
+        ok = in.number(4, 4, year);
+        break;
       case 'y':
         ok = in.number(2, 2, year);
         year += year < 69 ? 2000 : 1900;
         break;
-      case 'm': ok = in.number(1, 2, month); break;
+      case 'm':
+        ok = in.number(1, 2, month);
+        break;
       case 'd':
       case 'e':
         in.blanks();
@@ -481,11 +510,19 @@ TimeStatus TimeReader::read_pattern(std::string_view text, std::int64_t& time) n
       case 'I':
         ok = in.number(1, 2, hour) && (step.directive == 'H' || (hour >= 1 && hour <= 12));
         break;
-      case 'M': ok = in.number(1, 2, minute); break;
-      case 'S': ok = in.number(1, 2, second); break;
-      case 'f': ok = in.fraction(civil); break;
+      case 'M':
+        ok = in.number(1, 2, minute);
+        break;
+      case 'S':
+        ok = in.number(1, 2, second);
+        break;
+      case 'f':
+        ok = in.fraction(civil);
+        break;
       case 'z':
-      case 'Z': ok = in.offset(civil); break;
+      case 'Z':
+        ok = in.offset(civil);
+        break;
       case 'b':
       case 'B':
       case 'h':
@@ -493,8 +530,12 @@ TimeStatus TimeReader::read_pattern(std::string_view text, std::int64_t& time) n
         ok = month > 0;
         break;
       case 'a':
-      case 'A': ok = eat_name(in, kDays) >= 0; break;
-      case 'j': ok = in.number(1, 3, day_of_year) && day_of_year >= 1; break;
+      case 'A':
+        ok = eat_name(in, kDays) >= 0;
+        break;
+      case 'j':
+        ok = in.number(1, 3, day_of_year) && day_of_year >= 1;
+        break;
       case 'p': {
         const char c = static_cast<char>(in.peek() | 0x20);
         ok = c == 'a' || c == 'p';
@@ -514,7 +555,8 @@ TimeStatus TimeReader::read_pattern(std::string_view text, std::int64_t& time) n
         have_epoch = ok = count > 0;
         break;
       }
-      default: ok = false;
+      default:
+        ok = false;
     }
     if (!ok) return TimeStatus::bad;
   }

@@ -43,14 +43,14 @@ bool parse_iso_time(std::string_view text, CivilTime& time) noexcept;
 
 /// What the values of one column look like as times; summaries of several samples add up.
 struct TimeSummary {
-  std::uint64_t iso = 0;              ///< values that parse_iso_time() reads
-  std::uint64_t with_clock = 0;       ///< of these, more than a date
-  std::uint64_t with_offset = 0;      ///< of these, with an offset or Z
-  std::uint64_t epoch[4] = {};        ///< plausible epoch values (1990 to 2100) in s, ms, us, ns
-  std::uint64_t other_numbers = 0;    ///< numbers that are no plausible epoch
-  std::uint64_t largest = 0;          ///< largest magnitude of the numbers
-  std::uint8_t fraction_digits = 0;   ///< most digits that say something, 0 to 9: ISO
-  std::uint8_t epoch_digits = 0;      ///< most decimals of epoch values that say something
+  std::uint64_t iso = 0;             ///< values that parse_iso_time() reads
+  std::uint64_t with_clock = 0;      ///< of these, more than a date
+  std::uint64_t with_offset = 0;     ///< of these, with an offset or Z
+  std::uint64_t epoch[4] = {};       ///< plausible epoch values (1990 to 2100) in s, ms, us, ns
+  std::uint64_t other_numbers = 0;   ///< numbers that are no plausible epoch
+  std::uint64_t largest = 0;         ///< largest magnitude of the numbers
+  std::uint8_t fraction_digits = 0;  ///< most digits that say something, 0 to 9: ISO
+  std::uint8_t epoch_digits = 0;     ///< most decimals of epoch values that say something
 
   void add(std::string_view text) noexcept;
   void merge(const TimeSummary& other) noexcept;

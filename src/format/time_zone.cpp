@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <limits>
@@ -60,8 +61,10 @@ struct RuleText {
   void zone_name() {
     if (eat('<')) {
       const auto end = rest.find('>');
-      if (end == std::string_view::npos) ok = false;
-      else rest.remove_prefix(end + 1);
+      if (end == std::string_view::npos)
+        ok = false;
+      else
+        rest.remove_prefix(end + 1);
       return;
     }
     while (!rest.empty() && std::isalpha(static_cast<unsigned char>(rest.front())) != 0) rest.remove_prefix(1);
@@ -146,6 +149,8 @@ std::optional<std::int32_t> fixed_offset(std::string_view text) {
 }
 
 std::optional<std::string> read_file(const std::string& path) {
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(path, error)) return std::nullopt;  // reading a folder throws
   std::ifstream file(path, std::ios::binary);
   if (!file) return std::nullopt;
   std::string bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
@@ -170,10 +175,11 @@ std::shared_ptr<const TimeZone> TimeZone::load(std::string_view name) {
     const auto bytes = read_file("/etc/localtime");
     return bytes ? from_tzif(*bytes, name) : fixed(0, "local");
   }
-  const bool safe = name.front() != '/' && name.find("..") == std::string_view::npos &&
-                    std::all_of(name.begin(), name.end(), [](char c) {
-                      return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '/' || c == '_' || c == '-' || c == '+';
-                    });
+  const bool safe =
+      name.front() != '/' && name.find("..") == std::string_view::npos &&
+      std::all_of(name.begin(), name.end(), [](char c) {
+        return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '/' || c == '_' || c == '-' || c == '+';
+      });
   const char* const set = std::getenv("TZDIR");
   const std::string folder = set != nullptr && *set != '\0' ? set : "/usr/share/zoneinfo";
   if (safe) {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <toml++/toml.h>
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -11,7 +12,6 @@
 #include <map>
 #include <set>
 #include <sstream>
-#include <toml++/toml.h>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -81,8 +81,7 @@ class Reader {
   void refuse_unknown() const {
     for (const auto& [name, node] : root_) {
       if (known_.count(std::string(name.str())) == 0)
-        refuse(node, name.str(),
-               fmt::format("is no key of a CSV mapping; known are {}", fmt::join(known_, ", ")));
+        refuse(node, name.str(), fmt::format("is no key of a CSV mapping; known are {}", fmt::join(known_, ", ")));
     }
   }
 

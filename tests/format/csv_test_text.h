@@ -42,14 +42,21 @@ inline std::string double_text(double value) {
 
 inline std::string slot_text(data::Type type, data::Slot slot) {
   switch (type) {
-    case data::Type::boolean: return slot != 0 ? "true" : "false";
-    case data::Type::float32: return double_text(std::bit_cast<float>(static_cast<std::uint32_t>(slot)));
-    case data::Type::float64: return double_text(std::bit_cast<double>(slot));
-    case data::Type::ubigint: return std::to_string(slot);
-    case data::Type::decimal128: return hex({reinterpret_cast<const char*>(slot), 16});
+    case data::Type::boolean:
+      return slot != 0 ? "true" : "false";
+    case data::Type::float32:
+      return double_text(std::bit_cast<float>(static_cast<std::uint32_t>(slot)));
+    case data::Type::float64:
+      return double_text(std::bit_cast<double>(slot));
+    case data::Type::ubigint:
+      return std::to_string(slot);
+    case data::Type::decimal128:
+      return hex({reinterpret_cast<const char*>(slot), 16});
     case data::Type::varbinary:
-    case data::Type::geometry: return hex(data::text_of(slot));
-    default: break;
+    case data::Type::geometry:
+      return hex(data::text_of(slot));
+    default:
+      break;
   }
   if (data::is_variable(type)) return "'" + std::string(data::text_of(slot)) + "'";
   return std::to_string(static_cast<std::int64_t>(slot));
@@ -79,7 +86,8 @@ inline std::string csv_rows(const schema::Registry& registry, data::RowSet& rows
     const auto& shape = rows.shapes()[row.shape];
     for (std::size_t f = 0; f < shape.fields.size(); ++f) {
       const bool null = shape.nullable && data::Shape::is_null(row, shape.fields.size(), f);
-      out += ' ' + std::string(shape.fields[f].name) + '=' + (null ? "null" : slot_text(shape.fields[f].type, row.slots()[f]));
+      out += ' ' + std::string(shape.fields[f].name) + '=' +
+             (null ? "null" : slot_text(shape.fields[f].type, row.slots()[f]));
     }
     out += '\n';
   });
@@ -89,8 +97,8 @@ inline std::string csv_rows(const schema::Registry& registry, data::RowSet& rows
 }
 
 /// Infers a plan from the whole text and reads the text with it.
-inline std::string read_csv(std::string_view text, const schema::CsvMapping& mapping = {}, const data::SuperTable* target = nullptr,
-                            CsvOptions options = {}) {
+inline std::string read_csv(std::string_view text, const schema::CsvMapping& mapping = {},
+                            const data::SuperTable* target = nullptr, CsvOptions options = {}) {
   const auto plan = infer(text, mapping, "t", target);
   schema::Registry registry;
   CsvParser parser(registry, plan, std::move(options));

@@ -67,7 +67,9 @@ CsvMapping full() {
   mapping.columns = {"a"};
   mapping.ignore = {"q"};
   mapping.rename = {{"z", "1"}, {"a", "2"}, {"m.n", "\xC3\xA4"}};
-  mapping.types = {{"v", data::Type::varchar, 12, 0, 0, false}, {"d", data::Type::decimal64, 8, 10, 2, false}, {"n", data::Type::nchar, 0, 0, 0, false}};
+  mapping.types = {{"v", data::Type::varchar, 12, 0, 0, false},
+                   {"d", data::Type::decimal64, 8, 10, 2, false},
+                   {"n", data::Type::nchar, 0, 0, 0, false}};
   mapping.constant_tags = {{"s", "b"}, {"c", "\x01"}};
   mapping.child_table_column = "tb";
   mapping.header = CsvMapping::Header::yes;
@@ -98,24 +100,25 @@ TEST(CsvMapping, RefusesWithPlaceAndReason) {
     std::string_view toml;
     std::string_view message;
   };
-  for (const auto& c : {Case{"tabel = \"x\"", "m:1: tabel is no key of a CSV mapping; known are child_table, child_table_column,"},
-                        Case{"\ntypes.temp = \"DUBLE\"", "m:2: types.temp is 'DUBLE', which is no TDengine type"},
-                        Case{"types.temp = \"VARCHAR(x)\"", "m:1: types.temp is 'VARCHAR(x)', which is no TDengine type"},
-                        Case{"types = 3", "m:1: types must be a table of name = \"text\""},
-                        Case{"tags = \"a\"", "m:1: tags must be a list of texts such as [\"a\", \"b\"]"},
-                        Case{"tags = [1]", "m:1: tags must be a text in quotes"},
-                        Case{"delimiter = \"ab\"", "m:1: delimiter must be one ASCII character, or \"\" for none"},
-                        Case{"precision = \"s\"", "m:1: precision must be \"ms\", \"us\" or \"ns\""},
-                        Case{"dst_gap = \"maybe\"", "m:1: dst_gap is 'maybe', but must be one of reject, shift"},
-                        Case{"skip_lines = -1", "m:1: skip_lines must be a number of lines, 0 or more"},
-                        Case{"header = 1", "m:1: header must be true, false or \"auto\""},
-                        Case{"a = [", "m:1: this is no TOML: "},
-                        Case{"tags = [\"a\"]\nignore = [\"a\"]", "mapping: column 'a' is a tag and ignored; name it in one of both"},
-                        Case{"tags = [\"a\", \"a\"]", "mapping: tag 'a' is named twice"},
-                        Case{"tags = [\"a\"]\ntimestamp = \"a\"", "mapping: column 'a' cannot be the timestamp and a tag"},
-                        Case{"delimiter = \"\"", "mapping: the delimiter must be one character, no line end"},
-                        Case{"delimiter = \"'\"\nquote = \"'\"", "mapping: delimiter, quote and escape must differ"},
-                        Case{"child_table = \"{a}\"\nchild_table_column = \"b\"", "mapping: child_table (a template) and child_table_column exclude each other"}}) {
+  for (const auto& c :
+       {Case{"tabel = \"x\"", "m:1: tabel is no key of a CSV mapping; known are child_table, child_table_column,"},
+        Case{"\ntypes.temp = \"DUBLE\"", "m:2: types.temp is 'DUBLE', which is no TDengine type"},
+        Case{"types.temp = \"VARCHAR(x)\"", "m:1: types.temp is 'VARCHAR(x)', which is no TDengine type"},
+        Case{"types = 3", "m:1: types must be a table of name = \"text\""},
+        Case{"tags = \"a\"", "m:1: tags must be a list of texts such as [\"a\", \"b\"]"},
+        Case{"tags = [1]", "m:1: tags must be a text in quotes"},
+        Case{"delimiter = \"ab\"", "m:1: delimiter must be one ASCII character, or \"\" for none"},
+        Case{"precision = \"s\"", "m:1: precision must be \"ms\", \"us\" or \"ns\""},
+        Case{"dst_gap = \"maybe\"", "m:1: dst_gap is 'maybe', but must be one of reject, shift"},
+        Case{"skip_lines = -1", "m:1: skip_lines must be a number of lines, 0 or more"},
+        Case{"header = 1", "m:1: header must be true, false or \"auto\""}, Case{"a = [", "m:1: this is no TOML: "},
+        Case{"tags = [\"a\"]\nignore = [\"a\"]", "mapping: column 'a' is a tag and ignored; name it in one of both"},
+        Case{"tags = [\"a\", \"a\"]", "mapping: tag 'a' is named twice"},
+        Case{"tags = [\"a\"]\ntimestamp = \"a\"", "mapping: column 'a' cannot be the timestamp and a tag"},
+        Case{"delimiter = \"\"", "mapping: the delimiter must be one character, no line end"},
+        Case{"delimiter = \"'\"\nquote = \"'\"", "mapping: delimiter, quote and escape must differ"},
+        Case{"child_table = \"{a}\"\nchild_table_column = \"b\"",
+             "mapping: child_table (a template) and child_table_column exclude each other"}}) {
     try {
       (void)csv_mapping_from_toml(c.toml, "m");
       ADD_FAILURE() << "accepted: " << c.toml;
@@ -131,11 +134,26 @@ TEST(CsvMapping, ReadsTypes) {
     std::string_view text;
     std::string_view sql;  // empty: refused
   };
-  for (const auto& c : {Case{"varchar(5)", "VARCHAR(5)"}, Case{"BINARY( 7 )", "VARCHAR(7)"}, Case{"nchar(16379)", "NCHAR(16379)"}, Case{"nchar(16380)", ""},
-                        Case{"varchar(65517)", "VARCHAR(65517)"}, Case{"varchar(65518)", ""}, Case{"varchar(0)", ""}, Case{"varchar(", ""}, Case{"varchar(5", ""},
-                        Case{"varchar(5)x", ""}, Case{"int(5)", ""}, Case{"DECIMAL(18,2)", "DECIMAL(18,2)"}, Case{"DECIMAL(38,38)", "DECIMAL(38,38)"},
-                        Case{"DECIMAL(39,1)", ""}, Case{"DECIMAL(3,4)", ""}, Case{"DECIMAL", ""}, Case{"bigint  unsigned", "BIGINT UNSIGNED"},
-                        Case{"timestamp", "TIMESTAMP"}, Case{"", ""}, Case{"()", ""}}) {
+  for (const auto& c : {Case{"varchar(5)", "VARCHAR(5)"},
+                        Case{"BINARY( 7 )", "VARCHAR(7)"},
+                        Case{"nchar(16379)", "NCHAR(16379)"},
+                        Case{"nchar(16380)", ""},
+                        Case{"varchar(65517)", "VARCHAR(65517)"},
+                        Case{"varchar(65518)", ""},
+                        Case{"varchar(0)", ""},
+                        Case{"varchar(", ""},
+                        Case{"varchar(5", ""},
+                        Case{"varchar(5)x", ""},
+                        Case{"int(5)", ""},
+                        Case{"DECIMAL(18,2)", "DECIMAL(18,2)"},
+                        Case{"DECIMAL(38,38)", "DECIMAL(38,38)"},
+                        Case{"DECIMAL(39,1)", ""},
+                        Case{"DECIMAL(3,4)", ""},
+                        Case{"DECIMAL", ""},
+                        Case{"bigint  unsigned", "BIGINT UNSIGNED"},
+                        Case{"timestamp", "TIMESTAMP"},
+                        Case{"", ""},
+                        Case{"()", ""}}) {
     const auto column = column_type_from_text(c.text);
     EXPECT_EQ(column ? data::sql_type(*column) : "", c.sql) << c.text;
   }
