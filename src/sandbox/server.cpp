@@ -19,6 +19,7 @@
 #include "base/bounded_queue.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "sandbox/http_message.h"
 #include "sandbox/server_rest.h"
 #include "sandbox/server_ws.h"
@@ -119,6 +120,17 @@ class Turn {
 
  private:
   Turnstile& turnstile_;
+};
+
+class Closer {
+ public:
+  explicit Closer(BoundedQueue<WsMessage>& queue) : queue_(queue) {}
+  ~Closer() { queue_.close(); }
+  Closer(const Closer&) = delete;
+  Closer& operator=(const Closer&) = delete;
+
+ private:
+  BoundedQueue<WsMessage>& queue_;
 };
 
 bool is_websocket_path(std::string_view path) { return path == "/ws"; }
@@ -270,7 +282,12 @@ class Server::Impl {
         if (refusal) write_response(socket, nullptr, *refusal);
         return;
       }
-      if (options_.log) log(LogLevel::info, fmt::format("sandbox: {} {}", request->method, request->raw_path));
+      if (options_.log) {
+        // The path of a login holds the password.
+        const bool secret = request->path.starts_with("/rest/login/");
+        log(LogLevel::info,
+            fmt::format("sandbox: {} {}", request->method, secret ? "/rest/login/***" : printable(request->raw_path)));
+      }
       if (request->method == "GET" && is_websocket_path(request->path)) {
         const HttpResponse response = upgrade_response(*request);
         const bool upgraded = response.status == 101;
@@ -289,28 +306,36 @@ class Server::Impl {
   void serve_websocket(Socket& socket, bool deflate) {
     WsStream stream(socket, deflate, {options_.ping_every, options_.silence});
     BoundedQueue<WsMessage> waiting(kWaitingRequests);
-    // This thread goes on reading, so PINGs are answered while a statement runs. The worker is declared last: it is
-    // joined before what it uses goes.
+    // This thread goes on reading, so PINGs are answered while a statement runs.
     std::jthread worker([&] {
-      WsDialogue dialogue(*engine_);
-      // What a client sent before it went away is carried out; what waits when the server stops is not.
-      while (auto message = waiting.pop({})) {
-        if (stopping_) break;
-        std::optional<WsDialogue::Reply> reply;
-        {
-          const Turn turn(turnstile_);
-          reply = dialogue.handle(std::move(*message));
-        }
-        if (!reply) continue;
-        if (!(reply->binary ? stream.send_binary(reply->payload) : stream.send_text(reply->payload))) break;
+      try {
+        answer_requests(stream, waiting);
+      } catch (const std::exception& error) {
+        log(LogLevel::warning, fmt::format("sandbox: a connection was ended: {}", error.what()));
       }
       socket.shut_down();
       waiting.close();
     });
+    // Lets the worker end before it is joined, also when receive() throws.
+    const Closer closer(waiting);
     while (auto message = stream.receive()) {
       if (!waiting.push(std::move(*message), {})) break;
     }
-    waiting.close();
+  }
+
+  void answer_requests(WsStream& stream, BoundedQueue<WsMessage>& waiting) {
+    WsDialogue dialogue(*engine_);
+    // What a client sent before it went away is carried out; what waits when the server stops is not.
+    while (auto message = waiting.pop({})) {
+      if (stopping_) return;
+      std::optional<WsDialogue::Reply> reply;
+      {
+        const Turn turn(turnstile_);
+        reply = dialogue.handle(std::move(*message));
+      }
+      if (!reply) continue;
+      if (!(reply->binary ? stream.send_binary(reply->payload) : stream.send_text(reply->payload))) return;
+    }
   }
 
   const Options options_;

@@ -23,7 +23,7 @@ class Server {
     std::uint16_t port = 0;             ///< 0: a free one, see port()
     Engine::Options engine;
     std::size_t threads = 0;            ///< most requests carried out at once, over all connections; 0: no limit
-    bool log = false;                   ///< a line for each connection and each refusal on the log
+    bool log = false;                   ///< a line for each HTTP request and upgrade on the log
     /// Of the WebSocket keep-alive; the real server's figures. Tests shorten them.
     std::chrono::milliseconds ping_every{54'000};
     std::chrono::milliseconds silence{114'000};
