@@ -501,6 +501,8 @@ data::SuperTable CsvPlan::super_table() const {
     if (column.width == 0) column.width = data::schemaless_width(column.type, utf8_length(tag.value));
     made.tags.push_back(std::move(column));
   }
+  // A super table needs a tag: the one that schemaless insert makes.
+  if (made.tags.empty()) made.tags.push_back({"_tag_null", Type::nchar, 1, 0, 0, false});
   return made;
 }
 

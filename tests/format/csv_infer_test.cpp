@@ -168,6 +168,11 @@ TEST(CsvInfer, AppliesTheMapping) {
   EXPECT_THROW((void)inferred("ts,a,b\n1609459200000,1,2\n", mapping), Error);
 }
 
+TEST(CsvInfer, DeclaresATagWhereThereIsNone) {
+  EXPECT_EQ(data::create_statement(infer("ts,a\n1609459200000,1\n", {}, "t").super_table()),
+            "CREATE STABLE IF NOT EXISTS `t` (`ts` TIMESTAMP, `a` BIGINT) TAGS (`_tag_null` NCHAR(1))");
+}
+
 TEST(CsvInfer, GivesEveryColumnANameOfItsOwn) {
   EXPECT_EQ(inferred("ts,a,a,,\"\"\n1609459200000,1,2,3,4\n"),
             "time ts epoch milliseconds; a BIGINT; a_2 BIGINT; c4 BIGINT; c5 BIGINT; ms");
