@@ -13,7 +13,7 @@ namespace {
 using wire::ErrorClass;
 
 Errc errc_of(std::int32_t code) noexcept {
-  if (code >= 0x0350 && code <= 0x0357) return Errc::auth;
+  if (code == 0x0351 || code == 0x0357) return Errc::auth;
   if (code == 0x0388 || code == 0x0383) return Errc::config;
   return Errc::server;
 }
@@ -41,7 +41,7 @@ void throw_server_error(std::int32_t server_code, const std::string& message, co
   const auto what = fmt::format("TDengine at {} refused '{}': {} (0x{:04X})", place.endpoint, place.action, text,
                                 server_code & 0xFFFF);
   const auto raise = [&]<class E>(std::in_place_type_t<E>) { throw E(errc, what, place, server_code, message); };
-  if (place.action == "conn" || errc == Errc::auth) raise(std::in_place_type<ConnectionError>);
+  if (place.action == "conn") raise(std::in_place_type<ConnectionError>);
   const auto kind = wire::classify(server_code, message);
   if (place.action == "insert") raise(std::in_place_type<SchemalessError>);
   if (place.action.starts_with("stmt")) raise(std::in_place_type<StatementError>);

@@ -55,7 +55,7 @@ constexpr std::array kErrors{
     ErrorInfo{0x0303, fatal, "insufficient privilege"},
     ErrorInfo{0x032C, not_ready, "object is being created"},
     ErrorInfo{0x032D, not_ready, "object is being dropped"},
-    ErrorInfo{0x0350, fatal, "user already exists"},
+    ErrorInfo{0x0350, usage, "user already exists"},
     ErrorInfo{0x0351, fatal, "invalid user"},
     ErrorInfo{0x0352, fatal, "invalid user format"},
     ErrorInfo{0x0353, fatal, "invalid password format"},
