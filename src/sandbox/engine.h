@@ -105,6 +105,7 @@ class Session {
   /// Parses a statement with '?'. Throws RefusalError. `fields` is filled for inserts.
   virtual std::shared_ptr<Prepared> prepare(std::string_view sql) = 0;
   [[nodiscard]] virtual bool is_insert(const Prepared& prepared) const = 0;
+  /// Of an insert. INSERT INTO ? VALUES (…) has the table name only: its columns are those of the table bound.
   [[nodiscard]] virtual std::span<const PreparedField> fields(const Prepared& prepared) const = 0;
   [[nodiscard]] virtual std::size_t parameter_count(const Prepared& prepared) const = 0;
   /// Checks the bound values against the statement (types are checked by the caller, who decoded them): lengths, NULL
