@@ -47,7 +47,8 @@ std::string cpu_line(std::size_t host, std::size_t step, std::mt19937& random) {
   return cpu_tags(host) +
          fmt::format(" usage_user={}i,usage_system={}i,usage_idle={}i,usage_nice={}i,usage_iowait={}i,usage_irq={}i,"
                      "usage_softirq={}i,usage_steal={}i,usage_guest={}i,usage_guest_nice={}i {}",
-                     n(), n(), n(), n(), n(), n(), n(), n(), n(), n(), kStart + static_cast<std::int64_t>(step) * 10'000'000'000);
+                     n(), n(), n(), n(), n(), n(), n(), n(), n(), n(), kStart +
+                         static_cast<std::int64_t>(step) * 10'000'000'000);
 }
 
 // TSBS "cpu-only": 10 tags, 10 integers, every host once a time step.
@@ -71,7 +72,8 @@ Text iot(bool gaps) {
   std::uniform_real_distribution<double> real(0, 100);
   return make([&, gaps](std::size_t line) {
     const std::size_t truck = line / 2 % 1000;
-    const auto tags = fmt::format("name=truck_{},fleet=South,driver=Derek,model=G-2000,device_version=v1.5,load_capacity=1500,"
+    const auto tags =
+        fmt::format("name=truck_{},fleet=South,driver=Derek,model=G-2000,device_version=v1.5,load_capacity=1500,"
                                   "fuel_capacity=150,nominal_fuel_consumption=12", truck);
     const auto time = kStart + static_cast<std::int64_t>(line / 2000) * 10'000'000'000;
     if (line % 2 == 1)
@@ -93,7 +95,8 @@ Text agent() {
     std::string fields;
     for (const int i : order)
       fields += fmt::format("{}metric_number_{}={}", fields.empty() ? "" : ",", i,
-                            i % 2 ? fmt::format("{}i", random() % 100'000) : fmt::format("{}.{}", random() % 100, random() % 1000));
+                            i % 2 ? fmt::format("{}i", random() % 100'000) : fmt::format("{}.{}", random() % 100,
+                                random() % 1000));
     return fmt::format("measurement_{},dc=fra1,host=web-1,role=web {} {}", line % 16, fields,
                        kStart + static_cast<std::int64_t>(line / 16) * 10'000'000'000);
   });
@@ -101,7 +104,8 @@ Text agent() {
 Text short_lines() {
   std::mt19937 random(3);
   return make([&](std::size_t line) {
-    return fmt::format("m,id={} v={}.{} {}", line % 100, random() % 100, random() % 10, kStart + static_cast<std::int64_t>(line));
+    return fmt::format("m,id={} v={}.{} {}", line % 100, random() % 100, random() % 10, kStart +
+        static_cast<std::int64_t>(line));
   });
 }
 Text strings() {

@@ -34,10 +34,11 @@ struct LineOptions {
 
 /// InfluxDB line protocol as TDengine's schemaless insert reads it. Rows have the time unit nanoseconds.
 ///
-/// A record is a line. Lines that begin with '#' are skipped, blank lines too (unless payload_rules). What the server
-/// refuses becomes a Reject with the server's code: 0x3002 broken syntax, 0x020A measurement, 0x021F key length, 0x0203
-/// value, 0x0127 timestamp, 0x2642 value length, 0x2643 tags, 0x2640 columns, 0x263C duplicate names, 0x0200 invalid UTF-8
-/// (or a NUL in a key), 0x060B time range, 0x2803 geometry, 0x266A VARBINARY. Unions over rows (widths, types, number of
+/// A record is a line. Lines that begin with '#' are skipped, blank lines and a byte order mark too (unless
+/// payload_rules). What the server refuses becomes a Reject with the server's code: 0x3002 broken syntax, 0x020A
+/// measurement, 0x021F key, 0x0203 value, 0x0127 timestamp, 0x2642 value length, 0x2643 tags, 0x2640 columns, 0x263C
+/// duplicate names, 0x0200 invalid UTF-8 (or a NUL in a key), 0x060B time range, 0x2803 geometry, 0x266A VARBINARY,
+/// 0x061D child table named as its super table. Unions over rows (widths, types, number of
 /// columns) are the schema stage's business.
 ///
 /// One thread at a time; many parsers share a Registry. parse() passes on Error(Errc::limit) from the Registry: the rows

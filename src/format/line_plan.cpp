@@ -81,7 +81,7 @@ LinePlan::LinePlan(data::SuperTableRef* of, const std::vector<LineField>& from,
   std::size_t spelled = 0;
   for (const auto& field : from) spelled += field.raw.size() + 1;
   spelling.reserve(spelled);  // it must not move: long_key points into it
-  slots_.assign(std::bit_ceil(from.size() * 2 + 1), 0);
+  slots_.assign(std::bit_ceil(from.size() * 8), 0);  // sparse: a second probe is a mispredicted branch
   std::size_t at = sizeof table->id;
   for (const auto& field : from) {
     names.push_back({std::string_view(signature).substr(at + 2, field.key.size()), field.value.type});

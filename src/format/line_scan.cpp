@@ -255,8 +255,8 @@ bool LineScanner::parse_quoted(LineValue& value, LineError& error, std::size_t p
       const int high = hex_digit(content[i]);
       const int low = hex_digit(content[i + 1]);
       if (high < 0 || low < 0)
-        return refuse(error, kBadBinary, value.begin, "a VARBINARY value beginning with \\x holds other than hexadecimal "
-                                                      "digits");
+        return refuse(error, kBadBinary, value.begin,
+                      "a VARBINARY value beginning with \\x holds other than hexadecimal digits");
       images_.push_back(static_cast<char>(high * 16 + low));
     }
   } else if (value.type == Type::geometry) {
@@ -270,7 +270,8 @@ bool LineScanner::parse_quoted(LineValue& value, LineError& error, std::size_t p
     } else {
       wrong = wkt_to_wkb(content, images_);
     }
-    if (wrong != nullptr) return refuse(error, kBadGeometry, value.begin, std::string("a geometry is not valid: ") + wrong);
+    if (wrong != nullptr)
+      return refuse(error, kBadGeometry, value.begin, std::string("a geometry is not valid: ") + wrong);
   }
   value.bytes = static_cast<std::uint32_t>(value.image ? images_.size() - value.image_at : size);
   if ((value.image ? std::size_t{value.bytes} : size) > most)

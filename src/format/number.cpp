@@ -88,7 +88,8 @@ bool truncated(double value, data::Slot& slot) noexcept {
 const char* signed64(std::string_view text, data::Slot& slot) noexcept {
   const auto found = decimal_prefix(text);
   const std::uint64_t most = (1ull << 63) - (found.negative ? 0 : 1);
-  if (!found.fits || found.magnitude > most) return "is outside the range of i64, -9223372036854775808 to 9223372036854775807";
+  if (!found.fits || found.magnitude > most)
+    return "is outside the range of i64, -9223372036854775808 to 9223372036854775807";
   slot = found.negative ? 0 - found.magnitude : found.magnitude;
   return nullptr;
 }

@@ -134,8 +134,8 @@ struct Number {
 };
 
 /// Reads the whole of `text` by the rules of TDengine's schemaless protocols: the longest prefix that C's strtod takes
-/// ("C" locale; hexadecimal, nan, inf too), then one of "", f64, f32, i8, i16, i32, i64, i, u8 … u; the suffix's letter in
-/// any case. i64 and u64 take the decimal integer at the start of the text (1e5i64 is 1), the smaller integers the
+/// ("C" locale; hexadecimal, nan, inf too), then one of "", f64, f32, i8, i16, i32, i64, i, u8 … u; the suffix's letter
+/// in any case. i64 and u64 take the decimal integer at the start of the text (1e5i64 is 1), the smaller integers the
 /// truncated double. Needs no padding. Allocates for unusual spellings only.
 /// Returns nullptr, or what is wrong as half a sentence ("is outside the range of i8, -128 to 127").
 const char* parse_number(std::string_view text, Number& number);

@@ -76,7 +76,8 @@ INSTANTIATE_TEST_SUITE_P(
     Table, LineRules,
     testing::Values(
         LineCase{"m,t=a f=1 1", 0}, LineCase{"m f=1", 0}, LineCase{"m, f=1", 0}, LineCase{"m,t=a, f=1", 0},
-        LineCase{"  m,t=a   f=1   1  ", 0}, LineCase{"m f=1, 1", 0}, LineCase{"m f=1 1 junk", 0}, LineCase{"m f=1 1\tx", 0},
+        LineCase{"  m,t=a   f=1   1  ", 0}, LineCase{"m f=1, 1", 0}, LineCase{"m f=1 1 junk", 0},
+            LineCase{"m f=1 1\tx", 0},
         LineCase{"m f=1 +1", 0}, LineCase{"m f=1 99999999999999999999", 0}, LineCase{"m,t=\"a f=1", 0},
         LineCase{"  #x f=1", 0}, LineCase{"m\\ x,t\\=1=a\\,b f\\ g=1", 0}, LineCase{"m f=\"a,b c=d\"", 0},
         LineCase{"m f=\"\\\\\"", 0}, LineCase{"m f=\xff", 0x0203, 5}, LineCase{",t=a f=1", 0x3002, 1},
@@ -259,12 +260,17 @@ std::string mixed_text(unsigned seed, int lines) {
       "1.5",       "-0",        "3.14159265",   "1e5",                "0x1F",     "nan",      "2f64",    "1.5f32",
       "t",         "true",      "False",        "FALSE",              "\"abc\"",  "\"\"",     "L\"数\"", "l\"x\\\"y\"",
       "\"a\\\\b\"", "\"a, =b\"", "b\"\\x0102\"", "g\"POINT(1 2)\"",    "\"\\q\\\"\"", "9223372036854775807i",
-      "9223372036854775808i",   "18446744073709551615u", "0.1", "123456789.123456789", "00012i", "-1u", "\"x", "5.", ".5"};
+      "9223372036854775808i",   "18446744073709551615u", "0.1", "123456789.123456789", "00012i", "-1u", "\"x", "5.",
+          ".5"};
   static const std::vector<std::string> kSeries{"m,host=a,region=eu", "m,host=b,region=eu", "m,region=eu,host=a", "n",
-                                                "long\\ name,t\\=x=a\\,b", "m,host=a,", "k,a_very_long_tag_key_name=1", " m,host=a"};
-  static const std::vector<std::string> kTimes{" 1626006833639000000", " 1626006833639000001", "", " ", " 0", " -1", " 12x",
-                                               "  1626006833639000002 junk", " 1626006833639000003\t", " 99999999999999999999"};
-  static const std::vector<std::string> kKeys{"f", "g", "usage_user", "a_field_key_of_more_than_24_bytes", "esc\\ aped", "host"};
+                                                "long\\ name,t\\=x=a\\,b", "m,host=a,",
+                                                    "k,a_very_long_tag_key_name=1", " m,host=a"};
+  static const std::vector<std::string> kTimes{" 1626006833639000000", " 1626006833639000001", "", " ", " 0", " -1",
+      " 12x",
+                                               "  1626006833639000002 junk", " 1626006833639000003\t",
+                                                   " 99999999999999999999"};
+  static const std::vector<std::string> kKeys{"f", "g", "usage_user", "a_field_key_of_more_than_24_bytes",
+      "esc\\ aped", "host"};
   std::mt19937 random(seed);
   const auto pick = [&](const auto& from) { return from[random() % from.size()]; };
   std::string text;
@@ -278,7 +284,8 @@ std::string mixed_text(unsigned seed, int lines) {
         fields = fields.substr(comma + 1) + "," + fields.substr(0, comma);
     } else {
       for (std::size_t k = 0; k < kKeys.size(); ++k)
-        if (random() % 3 != 0) fields += (fields.empty() ? "" : ",") + kKeys[k == 5 && random() % 8 != 0 ? 1 : k] + "=" + pick(kValues);
+        if (random() % 3 != 0) fields += (fields.empty() ? "" : ",") + kKeys[k == 5 && random() % 8 != 0 ? 1 : k] +
+            "=" + pick(kValues);
       if (recent.size() < 6) recent.push_back(fields);
       else recent[random() % 6] = fields;
     }
@@ -346,7 +353,8 @@ TEST(LineParserProperty, AnyChunkingGivesTheSameRows) {
     std::uint64_t lines = 0;
     for (std::size_t at = 0; at < text.size();) {
       std::size_t end = at;
-      for (auto n = random() % 4 + 1; n > 0 && end < text.size(); --n) end = std::min(text.find('\n', end), text.size() - 1) + 1;
+      for (auto n = random() % 4 + 1; n > 0 && end < text.size(); --n) end = std::min(text.find('\n', end),
+          text.size() - 1) + 1;
       data::RowSet rows;
       const auto chunk = padded_chunk(std::string_view(text).substr(at, end - at));
       parsers[random() % 2].parse(chunk, rows);

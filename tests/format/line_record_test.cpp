@@ -88,7 +88,8 @@ json shown(Type type, data::Slot slot) {
 bool same_value(const json& expected, const json& got) {
   if (got.is_array()) {
     if (expected.is_null()) return false;
-    return (expected.is_string() || expected.is_object()) && text_of_json(expected) == got[0].get_ref<const std::string&>();
+    return (expected.is_string() || expected.is_object()) && text_of_json(expected) ==
+        got[0].get_ref<const std::string&>();
   }
   if (expected.is_number() && got.is_number()) {
     if (expected.is_number_float() || got.is_number_float()) {

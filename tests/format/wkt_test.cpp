@@ -53,7 +53,8 @@ TEST(Wkt, ReadsTheOtherForms) {
 
 TEST(Wkt, RefusesWhatIsNoGeometry) {
   for (const char* text :
-       {"", "garbage", "POINT", "POINT(1)", "POINT(1 2", "POINT(1 2))", "POINT(1 2 3 4 5)", "POINT(a b)", "POINT(nan 1)",
+       {"", "garbage", "POINT", "POINT(1)", "POINT(1 2", "POINT(1 2))", "POINT(1 2 3 4 5)", "POINT(a b)",
+           "POINT(nan 1)",
         "POINT(1 2) x", "POLYGON((1 1,3 1,1 3))", "POLYGON((1 1,3 1,1 1))", "LINESTRING(1 1)", "LINESTRING()",
         "POLYGON(1 1,2 2)", "GEOMETRYCOLLECTION(1 2)", "POINT(1 1e999)"})
     EXPECT_EQ(hex_of(text).substr(0, 1), "!") << text;
@@ -63,7 +64,8 @@ TEST(Wkt, SurvivesDeepNestingAndNoise) {
   std::string deep;
   for (int i = 0; i < 100'000; ++i) deep += "GEOMETRYCOLLECTION(";
   EXPECT_EQ(hex_of(deep).substr(0, 1), "!");
-  const std::string seed = "GEOMETRYCOLLECTION(POINT Z(1 2 3),MULTIPOLYGON(((1 1,2 2,3 3,1 1)),EMPTY),LINESTRING(1 2,3 4))";
+  const std::string seed =
+      "GEOMETRYCOLLECTION(POINT Z(1 2 3),MULTIPOLYGON(((1 1,2 2,3 3,1 1)),EMPTY),LINESTRING(1 2,3 4))";
   std::mt19937 random(5);
   for (int i = 0; i < 20'000; ++i) {
     std::string text = seed;

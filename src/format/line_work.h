@@ -1,0 +1,149 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <deque>
+#include <limits>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "base/hash.h"
+#include "base/text.h"
+#include "format/line_parser.h"
+#include "format/line_plan.h"
+#include "format/line_scan.h"
+#include "format/number.h"
+
+/// The inside of LineParser: line_parser.cpp is the hot path, line_general.cpp the path for any line.
+namespace penstock::format {
+
+inline constexpr std::int64_t kMaxTime = std::numeric_limits<std::int64_t>::max();
+
+inline bool is_space(char c) noexcept { return c == ' ' || (c >= '\t' && c <= '\r'); }
+
+inline bool is_valid_utf8(std::string_view text) noexcept {
+  std::size_t at = 0;
+  for (; at + 8 <= text.size(); at += 8)
+    if ((load8(text.data() + at) & 0x8080808080808080) != 0) break;
+  return is_utf8(text.substr(at));
+}
+
+struct HashSignature {
+  std::size_t operator()(std::string_view text) const noexcept { return hash_bytes(text); }
+};
+
+/// Turns a positive count of units into nanoseconds. ms and us saturate at INT64_MAX; coarser units fail where they
+/// overflow 64 bits of milliseconds: that is what the server does.
+struct TimeScale {
+  explicit TimeScale(TimeUnit unit) {
+    switch (unit) {
+      case TimeUnit::hours: coarse = 3'600'000; break;
+      case TimeUnit::minutes: coarse = 60'000; break;
+      case TimeUnit::seconds: coarse = 1'000; break;
+      case TimeUnit::milliseconds: break;
+      case TimeUnit::microseconds: factor = 1'000; break;
+      case TimeUnit::nanoseconds: factor = 1; break;
+    }
+  }
+  bool to_ns(std::int64_t count, std::int64_t& ns) const noexcept {
+    if (count <= 0) return false;
+    if (coarse != 1) {
+      if (coarse > kMaxTime / count) return false;
+      count *= coarse;
+    }
+    ns = count > kMaxTime / factor ? kMaxTime : count * factor;
+    return true;
+  }
+  std::int64_t coarse = 1;           ///< units to milliseconds
+  std::int64_t factor = 1'000'000;   ///< from there to nanoseconds
+};
+
+class LineParser::Work {
+ public:
+  Work(schema::Registry& registry, LineOptions options)
+      : registry_(registry), options_(std::move(options)), scale_(options_.precision) {}
+
+  void parse(std::string_view text, bool first, data::RowSet& rows);
+
+ private:
+  /// What this worker remembers of a series, by Series::id.
+  struct Memory {
+    data::Series* next = nullptr;  ///< that came behind it last time: files repeat their order
+    LinePlan* plan = nullptr;      ///< of its last line; names known not to collide with its tags
+    LinePlan* other = nullptr;     ///< of a line before, with other fields
+  };
+  static constexpr std::uint32_t kNoSeries = 0xFFFFFFFF;
+
+  void run(const char* begin, const char* end, std::size_t offset);
+  const char* predicted_line(const char* line, const char* end, std::size_t offset);
+  data::Series* predicted_series(const char*& p, const char* end);
+  const char* predicted_fields(LinePlan& plan, const char* p, const char* end, data::Slot* slots);
+  const char* permuted_fields(LinePlan& plan, std::size_t at, const char* p, const char* end, data::Slot* slots);
+  const char* predicted_value(const LineFieldPlan& field, const char* p, data::Slot& slot);
+  const char* scanned_value(const LineFieldPlan& field, const char* p, data::Slot& slot);
+  const char* predicted_time(const char* p, std::int64_t& time, const char*& line_end);
+
+  void general_line(const char* line, const char* end, std::size_t offset);
+  bool general_fields(const char* end, std::int64_t& time, LineError& error);
+  bool parse_time(std::string_view token, std::int64_t& time) const;
+  bool check(const data::Series* known, std::int64_t time, LineError& error);
+  LineError duplicate_name() const {
+    return {0x263C, "a name stands twice among tags, fields and the timestamp column '" +
+                        options_.naming.timestamp_name + "'",
+            nullptr};
+  }
+  data::Series* add_series(LineError& error);
+  LinePlan* plan_for(data::SuperTableRef* table);
+  bool names_collide(const data::Series& series, const LinePlan& plan);
+  std::string_view tag_key_name(std::uint16_t key);
+  Memory& memory_of(const data::Series& series);
+  void put_row(data::Series* series, LinePlan* plan, std::int64_t time, std::size_t offset, std::size_t length);
+  std::uint32_t shape_of(LinePlan& plan);
+  void finish(data::Row* row, data::Series* series, LinePlan& plan, std::int64_t time, std::size_t offset,
+              std::size_t length);
+  void close_shapes();
+
+  schema::Registry& registry_;
+  LineOptions options_;
+  TimeScale scale_;
+  LineScanner scanner_;
+  schema::NewSeries found_;
+  std::string signature_;
+  std::vector<std::string_view> sorted_;
+  std::deque<LinePlan> plans_;
+  std::unordered_map<std::string_view, LinePlan*, HashSignature> plans_by_signature_;
+  std::unordered_map<std::string_view, LinePlan*, HashSignature> plans_by_sorted_;
+  std::vector<std::uint16_t> order_;
+  std::vector<LinePlan*> open_plans_;  // with a shape in rows_
+  std::vector<Memory> memory_;
+  std::vector<std::string_view> tag_key_names_;
+  LinePlan* last_plan_ = nullptr;
+  std::uint32_t last_series_ = kNoSeries;
+  data::RowSet* rows_ = nullptr;
+  std::uint64_t epoch_ = 0;
+  std::string tail_;
+};
+
+/// Keeps the row, whose slots are filled.
+inline void LineParser::Work::finish(data::Row* row, data::Series* series, LinePlan& plan, std::int64_t time,
+                                     std::size_t offset, std::size_t length) {
+  row->child = series->child_id;
+  row->shape = plan.epoch == epoch_ ? plan.shape : shape_of(plan);
+  row->offset = static_cast<std::uint32_t>(offset);
+  row->length = static_cast<std::uint32_t>(length);
+  row->time = time;
+  if (plan.has_text)
+    for (std::size_t i = 0; i < plan.fields.size(); ++i)
+      if (data::is_variable(plan.fields[i].type))
+        plan.longest[i] =
+            std::max(plan.longest[i], static_cast<std::uint32_t>(data::text_of(row->slots()[i]).size()));
+  if (series->state() != data::Series::State::admitted) [[unlikely]] rows_->note_fresh(series, row);
+  ++plan.rows;
+  rows_->commit_row(plan.row_bytes);
+  last_series_ = series->id;
+  last_plan_ = &plan;
+}
+
+}  // namespace penstock::format
