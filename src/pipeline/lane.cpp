@@ -94,10 +94,6 @@ void Lane::run(const std::stop_token& stop) {
 void Lane::flush() {
   group_.flushing_.fetch_add(1, std::memory_order_acq_rel);
   group_.gathered_[index_].store(0, std::memory_order_relaxed);
-  {
-    const report::Busy busy(group_.counters_, report::Stage::gather);
-    window_.group();
-  }
   writer_->write(window_);
   settle_all(true);
   if (target_rows_ < std::size_t{1} << 40) target_rows_ *= 2;

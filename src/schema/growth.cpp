@@ -142,7 +142,7 @@ void Growth::look_up(TableState& state) {
     return;
   }
   state.on_server = std::move(found.table);
-  if (!options_.schemaless_rules) return;
+  if (state.ref->declared) return;
   const auto& columns = state.on_server.columns;
   if (columns.empty() || columns[0].name != options_.timestamp_name)
     state.refused = {0x3002, fmt::format("the timestamp column of super table '{}' is called '{}', not '{}'",
@@ -173,7 +173,15 @@ Growth::Plan Growth::make_plan(TableState& state, data::RowSet& rows, std::vecto
   plan.next = state.on_server;
   plan.known_columns = plan.next.columns.size();
   plan.known_tags = plan.next.tags.size();
-  if (!state.exists) plan.next.columns.push_back(new_column(options_.timestamp_name, Type::timestamp, 0));
+  if (!state.exists && state.ref->declared) {
+    plan.next = *state.ref->declared;
+    plan.next.name = state.ref->name;
+    plan.known_columns = plan.next.columns.size();  // their widths were meant, not found
+    plan.known_tags = plan.next.tags.size();
+    plan.changed = true;
+  } else if (!state.exists) {
+    plan.next.columns.push_back(new_column(options_.timestamp_name, Type::timestamp, 0));
+  }
   auto& shapes = rows.shapes();
   for (std::size_t i = 0; i < shapes.size(); ++i) {
     if (shapes[i].table != state.ref || shapes[i].rows == 0) continue;

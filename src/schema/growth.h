@@ -63,11 +63,11 @@ struct TableState {
 class Growth {
  public:
   struct Options {
-    std::string timestamp_name = "_ts";     ///< of new super tables
+    /// Of new super tables, and of those that rows of undeclared tables may be written to: the server's schemaless
+    /// insert refuses a table whose timestamp has another name, and one with a composite key. Declared tables (CSV) are
+    /// taken as they are.
+    std::string timestamp_name = "_ts";
     std::string default_tag = "_tag_null";  ///< for super tables without tags
-    /// The server's schemaless insert refuses tables whose timestamp has another name or that have a composite key:
-    /// so do line, telnet and JSON. CSV takes them as they are.
-    bool schemaless_rules = true;
     /// Told each statement that changed the schema, for the log and the report.
     std::function<void(const std::string& statement)> on_change;
   };

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "data/row_set.h"
+#include "data/schema.h"
 #include "data/types.h"
 
 /// Which tables rows belong to: identities that hold over the whole run, found from raw bytes without a lock.
@@ -27,6 +28,9 @@ class SuperTableRef {
   SuperTableRef(std::uint32_t number, std::string text) : id(number), name(std::move(text)) {}
   const std::uint32_t id;
   const std::string name;
+  /// How the source declares the table (CSV: columns and tags with their types), nullptr when the rows tell (line
+  /// protocol). Set before the first row of the table is parsed.
+  std::unique_ptr<const SuperTable> declared;
   /// Schema stage only.
   schema::TableState* state = nullptr;
 };

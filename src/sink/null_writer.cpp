@@ -25,6 +25,9 @@ void NullWriter::mask(const wire::Stmt2Encoder::Parts& parts) {
 }
 
 void NullWriter::write(Window& window) {
+  const auto grouping = std::chrono::steady_clock::now();
+  window.group();
+  observer_.built(std::chrono::steady_clock::now() - grouping);
   RequestPlanner planner(window, options_);
   RequestBuilder builder(window, options_.precision);
   Request request;
@@ -40,9 +43,10 @@ void NullWriter::write(Window& window) {
       run.child->exists = true;
       for (auto row = run.begin; row < run.end; ++row) window.note_written(window.rows()[row]);
     }
+    for (const auto part : built.merged_parts) window.note_merged(part);
     const auto sent = std::chrono::steady_clock::now();
     observer_.waited(sent - made);
-    observer_.acknowledged(request.rows, built.merged, built.by_precision, request.runs.size(), encoder_.bytes(),
+    observer_.acknowledged(request.rows, built.merged_parts.size(), built.by_precision, request.runs.size(), encoder_.bytes(),
                            sent - start);
   }
 }

@@ -244,8 +244,7 @@ void RequestBuilder::sort_and_join(const Request& request, const Run& run, Built
   for (std::uint32_t i = 0; i < sorted_.size(); ++i) {
     const auto time = to_database(sorted_[i].row->time);
     if (!times_.empty() && times_.back() == time && compare_key(sorted_[groups_.back()], sorted_[i]) == 0) {
-      ++built.merged;
-      window_.note_merged(sorted_[i]);
+      built.merged_parts.push_back(sorted_[i].part);
       continue;
     }
     times_.push_back(time);

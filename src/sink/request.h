@@ -58,7 +58,7 @@ class RequestPlanner {
 
 /// What the builder found while it built a request.
 struct Built {
-  std::uint32_t merged = 0;        ///< rows that were joined into another one
+  std::vector<std::uint32_t> merged_parts;  ///< part of each row that was joined into another one
   std::uint32_t by_precision = 0;  ///< of these: equal only because the database's precision is coarser
 };
 

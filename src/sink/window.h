@@ -87,8 +87,11 @@ class Window {
     std::uint32_t merged = 0;
   };
   void note_written(const RowRef& ref) noexcept { ++outcomes_[ref.part].written; }
-  void note_merged(const RowRef& ref) noexcept { ++outcomes_[ref.part].merged; }
+  void note_merged(std::uint32_t part) noexcept { ++outcomes_[part].merged; }
   void note_rejected(const RowRef& ref) noexcept { ++outcomes_[ref.part].rejected; }
+  // For writers that do not group.
+  void note_written(std::uint32_t part) noexcept { ++outcomes_[part].written; }
+  void note_rejected(std::uint32_t part) noexcept { ++outcomes_[part].rejected; }
   [[nodiscard]] std::span<const Outcome> outcomes() const noexcept { return outcomes_; }
 
   /// Lets go of all rows and their chunks; keeps its own memory for the next round.

@@ -1,0 +1,333 @@
+#include "cli/load_command.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <csignal>
+#include <fstream>
+#include <memory>
+#include <thread>
+
+#include "base/error.h"
+#include "base/rate_limiter.h"
+#include "base/text.h"
+#include "cli/exit_status.h"
+#include "cli/flags.h"
+#include "cli/observer.h"
+#include "cli/signals.h"
+#include "cli/sources.h"
+#include "cli/target.h"
+#include "cli/version.h"
+#include "report/progress.h"
+#include "report/summary.h"
+#include "sink/memory_catalog.h"
+#include "sink/null_writer.h"
+
+namespace penstock::cli {
+namespace {
+
+struct LoadFlags {
+  SourceFlags source;
+  TargetFlags target;
+  std::string write = "stmt";
+  unsigned lanes = 0;
+  unsigned threads = 0;
+  unsigned batch_rows = 20'000;
+  std::string linger = "5s";
+  std::string memory = "512M";
+  std::string retry_for = "5m";
+  std::string max_rate;
+  std::uint32_t max_child_tables = 1'000'000;
+  std::string rejects = "penstock-rejects/";
+  std::string max_rejects;
+  std::string report;
+  bool allow_precision_loss = false;
+  bool quiet = false;
+};
+
+// Flags after they were checked: everything a load needs to know.
+struct LoadPlan {
+  SourceOptions source;
+  std::vector<io::Input> inputs;
+  sink::WriteOptions write;
+  pipeline::LaneOptions lane;
+  pipeline::Rejects::Options rejects;
+  Rate rate;
+  std::size_t memory = 0;
+  unsigned lanes = 1;
+  unsigned threads = 1;
+};
+
+LoadPlan check_flags(const LoadFlags& flags) {
+  LoadPlan plan;
+  plan.source = to_options(flags.source);
+  plan.source.forward_lines = flags.write == "schemaless";
+  plan.source.allow_precision_loss = flags.allow_precision_loss;
+  plan.inputs = io::expand_inputs(flags.source.sources);
+  const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
+  plan.threads = flags.threads > 0 ? flags.threads : cores;
+  plan.lanes = flags.lanes > 0 ? flags.lanes : std::clamp(cores, 2u, 8u);
+  if (flags.batch_rows == 0) throw Error(Errc::config, "--batch-rows 0: a request holds at least one row");
+  plan.write.batch_rows = flags.batch_rows;
+  plan.write.retry_for = duration_flag("--retry-for", flags.retry_for);
+  plan.lane.linger = duration_flag("--linger", flags.linger);
+  plan.lane.first_window_rows = flags.batch_rows;
+  plan.memory = size_flag("--memory", flags.memory);
+  if (plan.memory < std::size_t{16} << 20) throw Error(Errc::config, "--memory " + flags.memory + ": at least 16M");
+  // Half for what lanes gather, half for what they send and what is parsed meanwhile.
+  plan.lane.max_window_bytes = plan.memory / 2 / plan.lanes;
+  plan.rate = rate_flag("--max-rate", flags.max_rate);
+  const auto limit = reject_limit_flag(flags.max_rejects);
+  plan.rejects.path = flags.rejects;
+  plan.rejects.max_rejects = limit.count;
+  plan.rejects.max_share = limit.share;
+  if (limit.given) plan.rejects.early_share = 1.0;
+  return plan;
+}
+
+std::vector<std::pair<std::string, std::string>> settings_of(const LoadFlags& flags, const LoadPlan& plan) {
+  return {{"write", flags.write},
+          {"lanes", std::to_string(plan.lanes)},
+          {"threads", std::to_string(plan.threads)},
+          {"batch_rows", std::to_string(plan.write.batch_rows)},
+          {"linger", flags.linger},
+          {"memory", flags.memory},
+          {"retry_for", flags.retry_for},
+          {"request_timeout", flags.target.request_timeout},
+          {"max_record", flags.source.max_record},
+          {"max_rate", flags.max_rate},
+          {"rejects", flags.rejects}};
+}
+
+// The parts of a running load; made in this order, ended in the other.
+class Load {
+ public:
+  Load(const LoadFlags& flags, LoadPlan plan)
+      : flags_(flags),
+        plan_(std::move(plan)),
+        budget_(plan_.memory),
+        ledger_(plan_.inputs.size()),
+        rejects_(plan_.rejects, reject_sources(plan_)),
+        opener_(plan_.source, registry_, &budget_),
+        row_rate_(plan_.rate.rows_per_second),
+        byte_rate_(plan_.rate.bytes_per_second),
+        observer_(counters_, latencies_, rejects_, row_rate_, byte_rate_, stop_.get_token()) {
+    registry_.set_max_children(flags.max_child_tables);
+    for (const auto& input : plan_.inputs) counters_.bytes_total += input.size;
+    if (std::any_of(plan_.inputs.begin(), plan_.inputs.end(), [](const auto& input) { return input.standard_input; }))
+      counters_.bytes_total = 0;  // unknown
+  }
+
+  int run();
+
+ private:
+  static std::vector<pipeline::Rejects::Source> reject_sources(const LoadPlan& plan) {
+    std::vector<pipeline::Rejects::Source> sources;
+    for (const auto& input : plan.inputs) sources.push_back({input.name, "txt", "", ""});
+    return sources;
+  }
+  void say(const std::string& text) const {
+    if (!flags_.quiet) fmt::print(stderr, "{}\n", text);
+  }
+  void say_notes() {
+    for (const auto& note : opener_.take_notes()) say(note);
+  }
+  void prepare_target();
+  std::unique_ptr<sink::Writer> make_writer();
+  int finish(const pipeline::RunResult& result, std::chrono::nanoseconds elapsed, int signal);
+
+  const LoadFlags& flags_;
+  LoadPlan plan_;
+  MemoryBudget budget_;
+  schema::Registry registry_;
+  report::Counters counters_;
+  report::Histogram latencies_;
+  pipeline::Ledger ledger_;
+  pipeline::Rejects rejects_;
+  SourceOpener opener_;
+  RateLimiter row_rate_;
+  RateLimiter byte_rate_;
+  std::stop_source stop_;
+  LoadObserver observer_;
+  std::unique_ptr<Target> target_;
+  std::unique_ptr<schema::Catalog> catalog_;
+  std::unique_ptr<schema::Growth> growth_;
+  std::vector<std::string> schema_changes_;
+};
+
+void Load::prepare_target() {
+  target_ = Target::resolve(flags_.target);
+  TargetTimes times;
+  if (target_->is_null()) {
+    plan_.write.precision = target_->wanted_precision().value_or(opener_.probe(plan_.inputs.front()));
+    times.precision = plan_.write.precision;
+    catalog_ = std::make_unique<sink::MemoryCatalog>();
+  } else {
+    const auto probe = [this] { return opener_.probe(plan_.inputs.front()); };
+    const auto database = target_->prepare_database(probe, stop_.get_token(), [this](const std::string& text) { say(text); });
+    plan_.write.precision = database.precision;
+    times.precision = database.precision;
+    times.first_ns = database.first_ns;
+    times.last_ns = database.last_ns;
+    catalog_ = target_->open_catalog(plan_.write.retry_for, stop_.get_token());
+  }
+  opener_.set_target(times, [this](const std::string& table) -> std::optional<data::SuperTable> {
+    auto found = catalog_->describe(table);
+    if (found.kind != schema::Catalog::Kind::super_table) return std::nullopt;
+    return std::move(found.table);
+  });
+}
+
+std::unique_ptr<sink::Writer> Load::make_writer() {
+  if (target_->is_null()) return std::make_unique<sink::NullWriter>(plan_.write, observer_);
+  Target::WriterSettings settings;
+  if (plan_.source.forward_lines) {
+    settings.schemaless.emplace();
+    const auto& given = flags_.source.precision;
+    settings.schemaless->precision = given.empty() ? "ns" : given == "us" ? "u" : given;
+    settings.schemaless->table_name_key = flags_.source.table_name_key;
+  }
+  return target_->open_writer(settings, plan_.write, observer_, stop_.get_token());
+}
+
+int Load::run() {
+  const auto start = std::chrono::steady_clock::now();
+  const SignalGuard signals(stop_);
+  prepare_target();
+  say_notes();
+  if (!plan_.source.forward_lines) {
+    schema::Growth::Options growth;
+    growth.timestamp_name = plan_.source.naming.timestamp_name;
+    growth.default_tag = plan_.source.naming.default_tag;
+    growth.on_change = [this](const std::string& statement) { schema_changes_.push_back(statement); };
+    growth_ = std::make_unique<schema::Growth>(*catalog_, registry_, growth);
+  }
+  pipeline::RunResult result;
+  {
+    pipeline::LaneGroup lanes(plan_.lanes, plan_.lane, budget_, ledger_, counters_, registry_,
+                              [this](std::uint32_t) { return make_writer(); });
+    const report::Progress progress(counters_, flags_.quiet ? report::ProgressStyle::none : report::default_progress_style());
+    pipeline::RunPlan run;
+    run.inputs = plan_.inputs;
+    run.open = [this](const io::Input& input, std::uint32_t source) { return opener_.open(input, source); };
+    run.growth = growth_.get();
+    run.lanes = &lanes;
+    run.rejects = &rejects_;
+    run.ledger = &ledger_;
+    run.budget = &budget_;
+    run.counters = &counters_;
+    run.threads = plan_.threads;
+    result = pipeline::run(run, stop_);
+  }
+  say_notes();
+  return finish(result, std::chrono::steady_clock::now() - start, SignalGuard::received());
+}
+
+int Load::finish(const pipeline::RunResult& result, std::chrono::nanoseconds elapsed, int signal) {
+  report::Summary summary;
+  const auto tally = [](const pipeline::SourceRows& rows) {
+    return report::Tally{rows.read, rows.written, rows.rejected, rows.not_done(), rows.merged, rows.text_bytes};
+  };
+  summary.total = tally(ledger_.total());
+  summary.merged_by_precision = counters_.rows_merged_by_precision;
+  summary.elapsed = elapsed;
+  const auto rows = ledger_.sources();
+  int status = summary.total.rejected > 0 ? kRejects : kOk;
+  for (std::size_t i = 0; i < plan_.inputs.size(); ++i) {
+    const auto& end = result.sources[i];
+    summary.sources.push_back({plan_.inputs[i].name, end.format, end.compression, tally(rows[i]), end.error});
+    if (!end.error.empty()) status = std::max<int>(status, kStopped);
+  }
+  for (const auto& group : rejects_.groups())
+    summary.rejects.push_back({group.reason, group.code, group.count, group.first});
+  summary.rejects_file = rejects_.location();
+  summary.requests = counters_.requests;
+  summary.retries = counters_.retries;
+  summary.reconnects = counters_.reconnects;
+  summary.request_bytes = counters_.request_bytes;
+  summary.runs = counters_.runs;
+  summary.p50 = latencies_.percentile(0.5);
+  summary.p90 = latencies_.percentile(0.9);
+  summary.p99 = latencies_.percentile(0.99);
+  summary.max = latencies_.max();
+  summary.settings = settings_of(flags_, plan_);
+  summary.schema_changes = schema_changes_;
+  summary.memory_peak = budget_.peak();
+  summary.version = kVersion;
+  summary.target = target_->display();
+  report::fill_stages(summary, counters_, plan_.threads, plan_.lanes);
+  summary.outcome = status == kOk ? "complete" : status == kRejects ? "complete, with rejected rows" : "incomplete";
+  if (result.error) {
+    try {
+      std::rethrow_exception(result.error);
+    } catch (const Error& error) {
+      summary.outcome = std::string("stopped: ") + error.what();
+      status = std::max<int>(status, error.code() == Errc::config || error.code() == Errc::auth ? kUsage : kStopped);
+    } catch (const std::exception& error) {
+      summary.outcome = std::string("stopped: ") + error.what();
+      status = std::max<int>(status, kStopped);
+    }
+  } else if (signal != 0) {
+    summary.outcome = "interrupted; what was read is written";
+    status = signal == SIGTERM ? kTerminated : kInterrupted;
+  }
+  summary.exit_status = status;
+  if (!flags_.report.empty()) {
+    std::ofstream file(flags_.report, std::ios::binary | std::ios::trunc);
+    file << report::to_json(summary);
+    file.close();
+    if (!file) {
+      fmt::print(stderr, "penstock: cannot write the report '{}'\n", flags_.report);
+      status = std::max<int>(status, kStopped);
+    }
+  }
+  if (!flags_.quiet || status != kOk) fmt::print("{}", report::to_text(summary));
+  return status;
+}
+
+}  // namespace
+
+void add_load_command(CLI::App& program, int& status) {
+  auto* const command = program.add_subcommand("load", "Load files into TDengine and report every row");
+  const auto flags = std::make_shared<LoadFlags>();
+  add_target_flags(*command, flags->target);
+  add_source_flags(*command, flags->source);
+  const auto* const group = "Writing";
+  command->add_option("--write", flags->write, "stmt (our parsers, parameter binding) or schemaless (the server parses)")
+      ->group(group)
+      ->check(CLI::IsMember({"stmt", "schemaless"}))
+      ->capture_default_str();
+  command->add_option("--lanes", flags->lanes, "Connections (default: as many as cores, 2 to 8)")->group(group);
+  command->add_option("--threads", flags->threads, "Parsing threads (default: as many as cores)")->group(group);
+  command->add_option("--batch-rows", flags->batch_rows, "Most rows of a request")->group(group)->capture_default_str();
+  command->add_option("--linger", flags->linger, "Longest time a row waits for others before it is sent")
+      ->group(group)
+      ->capture_default_str();
+  command->add_option("--memory", flags->memory, "Memory for rows and requests; more means longer runs per child table")
+      ->group(group)
+      ->capture_default_str();
+  command->add_option("--retry-for", flags->retry_for, "Give up after this time without progress")
+      ->group(group)
+      ->capture_default_str();
+  command->add_option("--max-rate", flags->max_rate, "Send at most 200k/s (rows) or 50MB/s")->group(group);
+  command->add_option("--max-child-tables", flags->max_child_tables, "Stop before the load makes more than this")
+      ->group(group)
+      ->capture_default_str();
+  command->add_flag("--allow-precision-loss", flags->allow_precision_loss,
+                    "Load finer timestamps than the database keeps")
+      ->group(group);
+  const auto* const outcome = "Outcome";
+  command->add_option("--rejects", flags->rejects, "Folder (or, with one source, file) for rejected records")
+      ->group(outcome)
+      ->capture_default_str();
+  command->add_option("--max-rejects", flags->max_rejects, "Stop after N rejects, or P% of the rows")->group(outcome);
+  command->add_option("--report", flags->report, "Write the report as JSON")->group(outcome);
+  command->add_flag("-q,--quiet", flags->quiet, "No progress; a report only if something went wrong")->group(outcome);
+  command->callback([flags, &status] {
+    Load load(*flags, check_flags(*flags));
+    status = load.run();
+  });
+}
+
+}  // namespace penstock::cli

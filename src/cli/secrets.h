@@ -1,0 +1,15 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+namespace penstock::cli {
+
+/// A secret from a file (its first line) if one is named, else from the environment; nullopt when neither has it.
+/// Throws Error(Errc::config) when the file cannot be read.
+std::optional<std::string> secret(const char* environment, const std::string& file);
+
+/// Asks on the terminal without echo. Throws Error(Errc::config) when there is no terminal.
+std::string ask_secret(const std::string& prompt);
+
+}  // namespace penstock::cli

@@ -1,0 +1,96 @@
+#include "sink/schemaless_writer.h"
+
+#include <fmt/format.h>
+
+#include "base/log.h"
+#include "wire/schemaless.h"
+
+namespace penstock::sink {
+
+using wire::ErrorClass;
+using Clock = std::chrono::steady_clock;
+
+SchemalessWriter::SchemalessWriter(client::Options target, WriteOptions options, Settings settings,
+                                   WriteObserver& observer, std::stop_token stop)
+    : options_(options),
+      settings_(std::move(settings)),
+      observer_(observer),
+      session_(std::move(target), options.retry_for, std::move(stop)) {}
+
+void SchemalessWriter::write(Window& window) {
+  lines_.clear();
+  std::size_t bytes = 0;
+  const auto parts = window.parts();
+  for (std::uint32_t p = 0; p < parts.size(); ++p) {
+    for (const data::Row* row : parts[p].rows) {
+      if (!lines_.empty() && (lines_.size() >= options_.batch_rows || bytes + row->length > options_.batch_bytes)) {
+        deliver(window, lines_);
+        lines_.clear();
+        bytes = 0;
+      }
+      lines_.push_back({p, row});
+      bytes += row->length + 1;
+    }
+  }
+  if (!lines_.empty()) deliver(window, lines_);
+}
+
+void SchemalessWriter::deliver(Window& window, std::span<const Line> lines) {
+  for (;;) {
+    const auto start = Clock::now();
+    payload_.clear();
+    for (const Line& line : lines) {
+      if (!payload_.empty()) payload_ += '\n';
+      payload_ += window.parts()[line.part].chunk->record(*line.row);
+    }
+    const auto made = Clock::now();
+    observer_.built(made - start);
+    observer_.before_send(lines.size(), payload_.size());
+    Failure failure;
+    try {
+      auto& connection = session_.connection();
+      connection.insert_schemaless(wire::LineProtocol::line, settings_.precision, payload_, settings_.ttl_days,
+                                   settings_.table_name_key);
+      observer_.waited(Clock::now() - made);
+      for (const Line& line : lines) window.note_written(line.part);
+      session_.progressed();
+      observer_.acknowledged(lines.size(), 0, 0, 1, payload_.size(), Clock::now() - made);
+      return;
+    } catch (const Error& error) {
+      observer_.waited(Clock::now() - made);
+      failure = failure_of(error);
+    }
+    if (session_.stopping()) throw Error(Errc::stopped, "stopped while the target did not take rows: " + failure.text);
+    observer_.retried();
+    if (wire::is_transient(failure.kind)) {
+      const bool unanswered = failure.unanswered;
+      session_.recover(failure);
+      if (unanswered) session_.sleep(options_.settle);
+      continue;
+    }
+    // The connection's own limits (invalid UTF-8 cannot go over a WebSocket as text) concern single lines too.
+    if (failure.kind == ErrorClass::fatal && failure.code != 0)
+      throw Error(Errc::server, fmt::format("{}: {} [0x{:04X}]", session_.options().display(), failure.text, failure.code),
+                  failure.code);
+    if (lines.size() == 1) {
+      window.note_rejected(lines[0].part);
+      observer_.rejected(*window.parts()[lines[0].part].chunk, *lines[0].row, failure.code, failure.text);
+      session_.progressed();
+      return;
+    }
+    deliver(window, lines.first(lines.size() / 2));
+    deliver(window, lines.subspan(lines.size() / 2));
+    return;
+  }
+}
+
+void SchemalessWriter::idle() {
+  if (!session_.is_open()) return;
+  try {
+    session_.connection().poll();
+  } catch (const Error& error) {
+    log(LogLevel::debug, error.what());  // the next write connects again
+  }
+}
+
+}  // namespace penstock::sink

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "sink/session.h"
+#include "sink/writer.h"
+
+namespace penstock::sink {
+
+/// `--write schemaless`: forwards lines in input order; the server parses them. A refused payload is halved by lines
+/// until the guilty ones are alone.
+class SchemalessWriter : public Writer {
+ public:
+  struct Settings {
+    std::string precision = "ns";  ///< "h" "m" "s" "ms" "u" "ns"
+    std::string table_name_key;
+    int ttl_days = 0;
+  };
+  SchemalessWriter(client::Options target, WriteOptions options, Settings settings, WriteObserver& observer,
+                   std::stop_token stop);
+  /// Connects. Throws what client::Connection::open() throws.
+  void open() { session_.connection(); }
+  void write(Window& window) override;
+  void idle() override;
+
+ private:
+  struct Line {
+    std::uint32_t part = 0;
+    const data::Row* row = nullptr;
+  };
+  void deliver(Window& window, std::span<const Line> lines);
+
+  WriteOptions options_;
+  Settings settings_;
+  WriteObserver& observer_;
+  Session session_;
+  std::vector<Line> lines_;
+  std::string payload_;
+};
+
+}  // namespace penstock::sink

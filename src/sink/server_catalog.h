@@ -1,0 +1,31 @@
+#pragma once
+
+#include <mutex>
+
+#include "schema/catalog.h"
+#include "sink/session.h"
+
+namespace penstock::sink {
+
+/// The database on the server, by DESCRIBE and DDL on a connection of its own. Any thread; one call at a time.
+class ServerCatalog : public schema::Catalog {
+ public:
+  ServerCatalog(client::Options options, std::chrono::milliseconds retry_for, std::stop_token stop)
+      : session_(std::move(options), retry_for, std::move(stop)) {}
+
+  Found describe(std::string_view name) override;
+  void create(const data::SuperTable& table) override;
+  void add(std::string_view table, Part part, const data::Column& column) override;
+  void widen(std::string_view table, Part part, const data::Column& column) override;
+
+ private:
+  template <class Call>
+  auto with_retries(Call&& call);
+  /// `harmless`: codes that mean that somebody else was first.
+  void run(const std::string& statement, std::initializer_list<std::int32_t> harmless);
+
+  std::mutex mutex_;
+  Session session_;
+};
+
+}  // namespace penstock::sink

@@ -1,0 +1,303 @@
+#include "sink/stmt_writer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/log.h"
+
+namespace penstock::sink {
+namespace {
+
+using wire::ErrorClass;
+using Clock = std::chrono::steady_clock;
+
+constexpr std::size_t kMostStatements = 64;
+constexpr std::size_t kMostInterlaced = 8;
+// From here on the standard mode is the faster one.
+constexpr double kLongRuns = 100;
+constexpr std::int32_t kTableMissing = 0x2603;
+constexpr std::int32_t kTableGone = 0x0618;
+
+}  // namespace
+
+client::Statement& StatementCache::get(const Key& key, const schema::TableVersion& version,
+                                       client::Connection& connection) {
+  const auto found = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& e) { return e.key == key; });
+  if (found != entries_.end() && found->statement.usable()) {
+    entries_.splice(entries_.begin(), entries_, found);
+    return entries_.front().statement;
+  }
+  if (found != entries_.end()) entries_.erase(found);
+  // Statements of older versions of the table are of no more use.
+  entries_.remove_if([&](const Entry& e) { return e.key.table == key.table && e.key.version < key.version; });
+  const auto interlaced = [](const Entry& e) { return e.key.mode == client::StatementMode::interlace; };
+  if (key.mode == client::StatementMode::interlace &&
+      static_cast<std::size_t>(std::count_if(entries_.begin(), entries_.end(), interlaced)) >= kMostInterlaced)
+    entries_.erase(std::prev(std::find_if(entries_.rbegin(), entries_.rend(), interlaced).base()));
+  if (entries_.size() >= kMostStatements) entries_.pop_back();
+  entries_.push_front({key, connection.prepare(insert_statement(version, key.addressing), key.mode)});
+  return entries_.front().statement;
+}
+
+void StatementCache::forget(const data::SuperTableRef* table) {
+  entries_.remove_if([&](const Entry& e) { return e.key.table == table; });
+}
+
+void StatementCache::forget(const Key& key) {
+  entries_.remove_if([&](const Entry& e) { return e.key == key; });
+}
+
+StmtWriter::StmtWriter(client::Options target, WriteOptions options, WriteObserver& observer, std::stop_token stop)
+    : options_(options), observer_(observer), session_(std::move(target), options.retry_for, std::move(stop)) {}
+
+StatementCache::Key StmtWriter::key_of(const Request& request, int turn) const {
+  const auto mode =
+      request.mean_run() < kLongRuns ? client::StatementMode::interlace : client::StatementMode::standard;
+  return {request.version->ref, request.version->number, request.addressing, mode, turn};
+}
+
+// Statements die with the connection that made them.
+void StmtWriter::check_generation() {
+  session_.connection();
+  if (generation_ == session_.generation()) return;
+  if (generation_ != 0) observer_.reconnected();
+  statements_.clear();
+  generation_ = session_.generation();
+}
+
+std::optional<Failure> StmtWriter::answer_of(client::Ticket ticket) {
+  const auto start = Clock::now();
+  std::optional<Failure> failure;
+  try {
+    const auto answer = session_.connection().wait(ticket);
+    if (!answer.ok()) {
+      failure.emplace();
+      failure->code = answer.code;
+      failure->kind = wire::classify(answer.code, answer.message);
+      failure->text = wire::error_text(answer.code, answer.message);
+      if (failure->kind == ErrorClass::already_done) failure.reset();
+    }
+  } catch (const Error& error) {
+    failure = failure_of(error);
+  }
+  observer_.waited(Clock::now() - start);
+  return failure;
+}
+
+// Builds and binds the request into the statement of that turn. When it fails the statement is gone.
+std::optional<Failure> StmtWriter::bind(const Request& request, int turn, Built& built) {
+  const auto key = key_of(request, turn);
+  std::optional<Failure> failure;
+  try {
+    check_generation();
+    const auto start = Clock::now();
+    built = builder_->build(request, encoders_[turn]);
+    observer_.built(Clock::now() - start);
+    observer_.before_send(request.rows, encoders_[turn].bytes());
+    auto& statement = statements_.get(key, *request.version, session_.connection());
+    failure = answer_of(session_.connection().send_bind(statement, encoders_[turn]));
+  } catch (const Error& error) {
+    failure = failure_of(error);
+  }
+  if (failure) statements_.forget(key);
+  return failure;
+}
+
+// Executes what was bound into the statement of that turn and waits for it.
+std::optional<Failure> StmtWriter::execute(const Request& request, int turn) {
+  const auto key = key_of(request, turn);
+  std::optional<Failure> failure;
+  try {
+    auto& statement = statements_.get(key, *request.version, session_.connection());
+    failure = answer_of(session_.connection().send_exec(statement));
+  } catch (const Error& error) {
+    failure = failure_of(error);
+  }
+  if (failure) statements_.forget(key);
+  return failure;
+}
+
+void StmtWriter::acknowledge(const Request& request, const Built& built, std::size_t bytes, Clock::time_point start) {
+  for (const Run& run : request.runs) {
+    run.child->exists = true;
+    for (auto row = run.begin; row < run.end; ++row) window_->note_written(window_->rows()[row]);
+  }
+  for (const auto part : built.merged_parts) window_->note_merged(part);
+  session_.progressed();
+  observer_.acknowledged(request.rows, built.merged_parts.size(), built.by_precision, request.runs.size(), bytes,
+                         Clock::now() - start);
+}
+
+// Waits for a flight; a request that did not get through is delivered by itself before anything else goes on.
+void StmtWriter::land(std::optional<Flight>& flight) {
+  if (!flight) return;
+  Flight landed = std::move(*flight);
+  flight.reset();
+  if (auto failure = answer_of(landed.exec)) {
+    // The next request is bound already: its rows must not be executed behind the back of those of this one.
+    statements_.clear();
+    deliver(std::move(landed.request), std::move(failure));
+  } else {
+    acknowledge(landed.request, landed.built, landed.bytes, landed.start);
+  }
+}
+
+void StmtWriter::write(Window& window) {
+  const auto grouping = Clock::now();
+  window.group();
+  observer_.built(Clock::now() - grouping);
+  window_ = &window;
+  builder_.emplace(window, options_.precision);
+  RequestPlanner planner(window, options_);
+  std::optional<Flight> flight;
+  Request request;
+  int turn = 0;
+  try {
+    while (planner.next(request)) {
+      // The statement of this turn is free: its flight, the one before the last, has landed.
+      Flight next{request, {}, key_of(request, turn), 0, 0, Clock::now()};
+      auto failure = bind(request, turn, next.built);
+      const unsigned deliveries = deliveries_;
+      land(flight);
+      // When the one before had to be delivered on its own, what was bound here is gone and is bound again.
+      if (!failure && deliveries == deliveries_) {
+        try {
+          next.exec = session_.connection().send_exec(
+              statements_.get(next.key, *request.version, session_.connection()));
+          next.bytes = encoders_[turn].bytes();
+          flight.emplace(std::move(next));
+        } catch (const Error& error) {
+          failure = failure_of(error);
+        }
+      }
+      if (!flight) {
+        statements_.forget(next.key);
+        deliver(request, std::move(failure));
+      }
+      turn ^= 1;
+    }
+    land(flight);
+  } catch (...) {
+    window_ = nullptr;
+    throw;
+  }
+  window_ = nullptr;
+}
+
+// The slow road of a request: again and again until it is through, refused row by row, or out of time. `failure` is
+// what happened to it so far.
+void StmtWriter::deliver(Request request, std::optional<Failure> failure) {
+  ++deliveries_;
+  bool renewed = false;
+  for (;;) {
+    if (failure) {
+      if (session_.stopping()) throw Error(Errc::stopped, "stopped while the target did not take rows: " + failure->text);
+      observer_.retried();
+      switch (failure->kind) {
+        case ErrorClass::none:
+        case ErrorClass::already_done: break;
+        case ErrorClass::reconnect:
+        case ErrorClass::lost_state:
+        case ErrorClass::not_ready:
+        case ErrorClass::pressure: {
+          const bool unanswered = failure->unanswered;
+          session_.recover(*failure);
+          // The unanswered request may still land after its repetition: later requests must not be overtaken by it.
+          if (unanswered) session_.sleep(options_.settle);
+          break;
+        }
+        case ErrorClass::stale_schema:
+          if (!renewed) {
+            renewed = true;
+            if (failure->code == kTableMissing || failure->code == kTableGone) {
+              // A child table that was there is not any more: make it again.
+              for (const Run& run : request.runs) run.child->exists = false;
+              if (request.addressing == Addressing::existing) request.addressing = Addressing::creating;
+            }
+            renew(request, *failure);
+            break;
+          }
+          [[fallthrough]];
+        case ErrorClass::data: halve(request, *failure); return;
+        case ErrorClass::usage:
+        case ErrorClass::fatal:
+          throw Error(Errc::server,
+                      fmt::format("{}, super table '{}': {} [0x{:04X}]", session_.options().display(),
+                                  request.version->ref->name, failure->text, failure->code),
+                      failure->code);
+      }
+    }
+    const auto start = Clock::now();
+    Built built;
+    failure = bind(request, 0, built);
+    const std::size_t bytes = encoders_[0].bytes();
+    if (!failure) failure = execute(request, 0);
+    if (!failure) {
+      acknowledge(request, built, bytes, start);
+      return;
+    }
+  }
+}
+
+// What the server says about a schema may be about an old one, its own or ours.
+void StmtWriter::renew(const Request& request, const Failure& failure) {
+  log(LogLevel::debug, fmt::format("super table '{}': {} [0x{:04X}]: preparing anew", request.version->ref->name,
+                                   failure.text, failure.code));
+  statements_.forget(request.version->ref);
+  try {
+    check_generation();
+    auto& connection = session_.connection();
+    auto rows = connection.query("DESCRIBE " + data::quote_identifier(request.version->ref->name));
+    while (rows.next()) {
+    }
+    connection.execute("RESET QUERY CACHE");
+  } catch (const Error& error) {
+    // The next attempt meets the same trouble and deals with it.
+    log(LogLevel::debug, error.what());
+  }
+}
+
+// A refused request may have stored part of its rows; the halves go again whole and in order, which overwrites them
+// with themselves.
+void StmtWriter::halve(const Request& request, const Failure& failure) {
+  if (request.rows == 1) {
+    const RowRef& ref = window_->rows()[request.runs[0].begin];
+    window_->note_rejected(ref);
+    observer_.rejected(window_->chunk_of(ref), *ref.row, failure.code, failure.text);
+    session_.progressed();
+    return;
+  }
+  Request halves[2];
+  for (auto& half : halves) {
+    half.version = request.version;
+    half.addressing = request.addressing;
+  }
+  if (request.runs.size() > 1) {
+    const std::size_t middle = request.runs.size() / 2;
+    for (std::size_t i = 0; i < request.runs.size(); ++i) {
+      Request& half = halves[i >= middle];
+      half.runs.push_back(request.runs[i]);
+      half.rows += request.runs[i].size();
+    }
+  } else {
+    const Run& run = request.runs[0];
+    const std::uint32_t middle = run.begin + run.size() / 2;
+    halves[0].runs.push_back({run.child, run.begin, middle});
+    halves[1].runs.push_back({run.child, middle, run.end});
+    halves[0].rows = halves[0].runs[0].size();
+    halves[1].rows = halves[1].runs[0].size();
+  }
+  for (auto& half : halves) deliver(std::move(half), std::nullopt);
+}
+
+void StmtWriter::idle() {
+  if (!session_.is_open()) return;
+  try {
+    session_.connection().poll();
+  } catch (const Error& error) {
+    log(LogLevel::debug, error.what());  // the next write connects again
+  }
+}
+
+}  // namespace penstock::sink

@@ -1,0 +1,88 @@
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sink/request.h"
+#include "sink/session.h"
+#include "sink/writer.h"
+
+namespace penstock::sink {
+
+/// The prepared statements of a connection, the least recently used closed first: at most 64, of them at most 8 in
+/// interlace mode (each of those costs the server a thread). Two of a kind, so that one can be bound while the other
+/// executes. One thread.
+class StatementCache {
+ public:
+  struct Key {
+    const data::SuperTableRef* table = nullptr;
+    std::uint32_t version = 0;
+    Addressing addressing = Addressing::creating;
+    client::StatementMode mode = client::StatementMode::standard;
+    int turn = 0;  ///< 0 or 1
+    bool operator==(const Key&) const = default;
+  };
+  /// The statement for a key, prepared if need be. Throws what Connection::prepare() throws.
+  client::Statement& get(const Key& key, const schema::TableVersion& version, client::Connection& connection);
+  /// Closes all statements of a table: its schema changed.
+  void forget(const data::SuperTableRef* table);
+  void forget(const Key& key);
+  /// Drops everything: the connection is gone.
+  void clear() { entries_.clear(); }
+
+ private:
+  struct Entry {
+    Key key;
+    client::Statement statement;
+  };
+  std::list<Entry> entries_;  // most recently used first
+};
+
+/// Writes windows by parameter binding. Each request is bound while the one before it executes; a request that fails is
+/// repeated, or halved until the guilty rows are alone.
+class StmtWriter : public Writer {
+ public:
+  StmtWriter(client::Options target, WriteOptions options, WriteObserver& observer, std::stop_token stop);
+  /// Connects. Throws what client::Connection::open() throws.
+  void open() { session_.connection(); }
+  void write(Window& window) override;
+  void idle() override;
+
+ private:
+  // A request whose exec is under way.
+  struct Flight {
+    Request request;
+    Built built;
+    StatementCache::Key key;
+    client::Ticket exec = 0;
+    std::size_t bytes = 0;
+    std::chrono::steady_clock::time_point start;
+  };
+  StatementCache::Key key_of(const Request& request, int turn) const;
+  void check_generation();
+  std::optional<Failure> bind(const Request& request, int turn, Built& built);
+  std::optional<Failure> execute(const Request& request, int turn);
+  std::optional<Failure> answer_of(client::Ticket ticket);
+  void acknowledge(const Request& request, const Built& built, std::size_t bytes,
+                   std::chrono::steady_clock::time_point start);
+  void deliver(Request request, std::optional<Failure> failure);
+  void halve(const Request& request, const Failure& failure);
+  void renew(const Request& request, const Failure& failure);
+  void land(std::optional<Flight>& flight);
+
+  WriteOptions options_;
+  WriteObserver& observer_;
+  Session session_;
+  StatementCache statements_;
+  unsigned generation_ = 0;
+  unsigned deliveries_ = 0;  // requests that took the slow road
+  wire::Stmt2Encoder encoders_[2];
+  Window* window_ = nullptr;  // of the present write()
+  std::optional<RequestBuilder> builder_;
+};
+
+}  // namespace penstock::sink
