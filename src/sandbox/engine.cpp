@@ -241,7 +241,8 @@ class EngineImpl final : public Engine {
     {
       const std::lock_guard lock(instance_->users_mutex);
       const auto found = instance_->users.find(user);
-      if (found == instance_->users.end() || found->second != password) refuse(0x0357, "Authentication failure");
+      if (found == instance_->users.end()) refuse(0x0351, "Invalid user");
+      if (found->second != password) refuse(0x0357, "Authentication failure");
     }
     if (!database.empty() && !is_system_database(database) && !instance_->find(database)) {
       refuse(0x0388, "Database not exist");

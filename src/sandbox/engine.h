@@ -149,7 +149,7 @@ class Engine {
   static std::unique_ptr<Engine> open(const Options& options);
   virtual ~Engine() = default;
 
-  /// Throws RefusalError 0x0357 for wrong credentials, 0x0388 for a missing database.
+  /// Throws RefusalError 0x0351 for an unknown user, 0x0357 for a wrong password, 0x0388 for a missing database.
   virtual std::unique_ptr<Session> login(std::string_view user, std::string_view password,
                                          std::string_view database) = 0;
 };

@@ -17,6 +17,7 @@ PreparedField field_of(const data::Column& column, PreparedField::Bind bind, dat
   PreparedField field;
   field.column = column;
   field.bind = bind;
+  field.column.precision = field.column.scale = 0;  // the server does not tell those of a DECIMAL here
   if (column.type == Type::timestamp) field.time_precision = static_cast<std::uint8_t>(precision);
   field.stored_bytes = stored_bytes(type_info(column));
   return field;

@@ -9,7 +9,8 @@
 namespace penstock::sandbox {
 namespace {
 
-using Json = nlohmann::ordered_json;
+/// Members in the order of their names, as the server shows them.
+using Json = nlohmann::json;
 
 [[noreturn]] void refuse(std::string_view text, std::string_view why) {
   throw RefusalError(0x0216, fmt::format("syntax error near '{}' ({})", text, why));
