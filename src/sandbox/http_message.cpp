@@ -29,27 +29,44 @@ std::string_view trim(std::string_view text) {
 
 std::string_view reason(int status) {
   switch (status) {
-    case 100: return "Continue";
-    case 101: return "Switching Protocols";
-    case 200: return "OK";
-    case 204: return "No Content";
-    case 301: return "Moved Permanently";
-    case 307: return "Temporary Redirect";
-    case 400: return "Bad Request";
-    case 401: return "Unauthorized";
-    case 404: return "Not Found";
-    case 413: return "Request Entity Too Large";
-    case 426: return "Upgrade Required";
-    case 431: return "Request Header Fields Too Large";
-    case 500: return "Internal Server Error";
-    case 501: return "Not Implemented";
-    default: return "Unknown";
+    case 100:
+      return "Continue";
+    case 101:
+      return "Switching Protocols";
+    case 200:
+      return "OK";
+    case 204:
+      return "No Content";
+    case 301:
+      return "Moved Permanently";
+    case 307:
+      return "Temporary Redirect";
+    case 400:
+      return "Bad Request";
+    case 401:
+      return "Unauthorized";
+    case 404:
+      return "Not Found";
+    case 413:
+      return "Request Entity Too Large";
+    case 426:
+      return "Upgrade Required";
+    case 431:
+      return "Request Header Fields Too Large";
+    case 500:
+      return "Internal Server Error";
+    case 501:
+      return "Not Implemented";
+    default:
+      return "Unknown";
   }
 }
 
 HttpResponse plain_error(int status) {
-  return {status, {{"Content-Type", "text/plain; charset=utf-8"}, {"Connection", "close"}},
-          fmt::format("{} {}", status, reason(status)), false};
+  return {status,
+          {{"Content-Type", "text/plain; charset=utf-8"}, {"Connection", "close"}},
+          fmt::format("{} {}", status, reason(status)),
+          false};
 }
 
 bool fill_until(Socket& socket, Socket::Clock::time_point deadline) {
@@ -179,8 +196,8 @@ bool parse_head(std::string_view head, HttpRequest& request) {
     if (colon == std::string_view::npos || colon == 0) return false;
     request.headers.emplace_back(line.substr(0, colon), trim(line.substr(colon + 1)));
   }
-  request.keep_alive =
-      version == "HTTP/1.1" ? !request.header_has("Connection", "close") : request.header_has("Connection", "keep-alive");
+  request.keep_alive = version == "HTTP/1.1" ? !request.header_has("Connection", "close")
+                                             : request.header_has("Connection", "keep-alive");
   return true;
 }
 
@@ -242,17 +259,24 @@ std::optional<HttpRequest> read_request(Socket& socket, std::optional<HttpRespon
     return std::nullopt;
   }
   switch (read_body(socket, request)) {
-    case BodyState::whole: return request;
-    case BodyState::bad: response = plain_error(400); return std::nullopt;
-    case BodyState::too_big: response = plain_error(413); return std::nullopt;
-    case BodyState::gone: break;
+    case BodyState::whole:
+      return request;
+    case BodyState::bad:
+      response = plain_error(400);
+      return std::nullopt;
+    case BodyState::too_big:
+      response = plain_error(413);
+      return std::nullopt;
+    case BodyState::gone:
+      break;
   }
   return std::nullopt;
 }
 
 bool write_response(Socket& socket, const HttpRequest* request, const HttpResponse& response) {
   std::string head = fmt::format("HTTP/1.1 {} {}\r\n", response.status, reason(response.status));
-  for (const auto& [name, value] : response.headers) fmt::format_to(std::back_inserter(head), "{}: {}\r\n", name, value);
+  for (const auto& [name, value] : response.headers)
+    fmt::format_to(std::back_inserter(head), "{}: {}\r\n", name, value);
   const bool bodyless = response.status == 101 || response.status == 204;
   if (request != nullptr && !request->keep_alive) head += "Connection: close\r\n";
   if (response.chunked) {

@@ -16,11 +16,11 @@ using HttpHeaders = std::vector<std::pair<std::string, std::string>>;
 /// One HTTP/1.x request, whole.
 struct HttpRequest {
   std::string method;
-  std::string path;   ///< percent-decoded, without the query
-  std::string raw_path;  ///< as sent, without the query
+  std::string path;                                        ///< percent-decoded, without the query
+  std::string raw_path;                                    ///< as sent, without the query
   std::vector<std::pair<std::string, std::string>> query;  ///< decoded, in order
-  HttpHeaders headers;  ///< values trimmed
-  std::string body;     ///< as sent (perhaps compressed)
+  HttpHeaders headers;                                     ///< values trimmed
+  std::string body;                                        ///< as sent (perhaps compressed)
   bool keep_alive = true;
 
   /// First value of a header (any case of the name), or nullopt.

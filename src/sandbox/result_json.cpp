@@ -16,9 +16,15 @@ constexpr std::string_view kHex = "0123456789abcdef";
 
 void append_control_escape(std::string& to, unsigned char byte) {
   switch (byte) {
-    case '\n': to += "\\n"; return;
-    case '\r': to += "\\r"; return;
-    case '\t': to += "\\t"; return;
+    case '\n':
+      to += "\\n";
+      return;
+    case '\r':
+      to += "\\r";
+      return;
+    case '\t':
+      to += "\\t";
+      return;
     default:
       to += "\\u00";
       to += kHex[byte >> 4];
@@ -30,9 +36,11 @@ void append_control_escape(std::string& to, unsigned char byte) {
 std::size_t character_bytes(std::string_view text, std::size_t at) {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[at + i]); };
   const unsigned first = byte(0);
-  const std::size_t size = first < 0x80 ? 1 : first >= 0xc2 && first < 0xe0 ? 2 : first >= 0xe0 && first < 0xf0 ? 3
-                           : first >= 0xf0 && first < 0xf5                  ? 4
-                                                                            : 0;
+  const std::size_t size = first < 0x80                    ? 1
+                           : first >= 0xc2 && first < 0xe0 ? 2
+                           : first >= 0xe0 && first < 0xf0 ? 3
+                           : first >= 0xf0 && first < 0xf5 ? 4
+                                                           : 0;
   if (size == 0 || at + size > text.size()) return 0;
   for (std::size_t i = 1; i < size; ++i) {
     if ((byte(i) & 0xc0u) != 0x80u) return 0;
@@ -122,33 +130,51 @@ void append_cell(std::string& to, const Value& value, const ResultField& field, 
     return;
   }
   switch (field.type) {
-    case Type::null: to += "null"; return;
-    case Type::boolean: to += value.bits != 0 ? "true" : "false"; return;
+    case Type::null:
+      to += "null";
+      return;
+    case Type::boolean:
+      to += value.bits != 0 ? "true" : "false";
+      return;
     case Type::tinyint:
     case Type::smallint:
     case Type::integer:
-    case Type::bigint: append_integer(to, static_cast<std::int64_t>(value.bits)); return;
+    case Type::bigint:
+      append_integer(to, static_cast<std::int64_t>(value.bits));
+      return;
     case Type::utinyint:
     case Type::usmallint:
     case Type::uinteger:
-    case Type::ubigint: to += std::to_string(value.bits); return;
-    case Type::float32: append_json_number(to, std::bit_cast<float>(static_cast<std::uint32_t>(value.bits))); return;
-    case Type::float64: append_json_number(to, std::bit_cast<double>(value.bits)); return;
+    case Type::ubigint:
+      to += std::to_string(value.bits);
+      return;
+    case Type::float32:
+      append_json_number(to, std::bit_cast<float>(static_cast<std::uint32_t>(value.bits)));
+      return;
+    case Type::float64:
+      append_json_number(to, std::bit_cast<double>(value.bits));
+      return;
     case Type::timestamp:
       to += '"';
       to += rest_timestamp(static_cast<std::int64_t>(value.bits), precision, zone);
       to += '"';
       return;
     case Type::varchar:
-    case Type::nchar: append_json_cell(to, value.text); return;
-    case Type::json: to += value.text.empty() ? "null" : value.text; return;
+    case Type::nchar:
+      append_json_cell(to, value.text);
+      return;
+    case Type::json:
+      to += value.text.empty() ? "null" : value.text;
+      return;
     case Type::decimal64:
       to += '"' + wire::decimal_text(value.bits, static_cast<std::int64_t>(value.bits) < 0 ? -1 : 0, field.scale) + '"';
       return;
     case Type::decimal128: {
       const std::string bytes = value.text.size() == 16 ? value.text : std::string(16, '\0');
-      to += '"' + wire::decimal_text(wire::load<std::uint64_t>(bytes.data()), wire::load<std::int64_t>(bytes.data() + 8),
-                                     field.scale) + '"';
+      to += '"' +
+            wire::decimal_text(wire::load<std::uint64_t>(bytes.data()), wire::load<std::int64_t>(bytes.data() + 8),
+                               field.scale) +
+            '"';
       return;
     }
     case Type::varbinary:
@@ -177,12 +203,23 @@ void append_json_text(std::string& to, std::string_view text) {
       ++i;
     } else if (byte < 0x80) {
       switch (byte) {
-        case '"': to += "\\\""; break;
-        case '\\': to += "\\\\"; break;
-        case '<': to += "\\u003c"; break;
-        case '>': to += "\\u003e"; break;
-        case '&': to += "\\u0026"; break;
-        default: to += text[i];
+        case '"':
+          to += "\\\"";
+          break;
+        case '\\':
+          to += "\\\\";
+          break;
+        case '<':
+          to += "\\u003c";
+          break;
+        case '>':
+          to += "\\u003e";
+          break;
+        case '&':
+          to += "\\u0026";
+          break;
+        default:
+          to += text[i];
       }
       ++i;
     } else if (const std::size_t size = character_bytes(text, i); size == 0) {
@@ -218,8 +255,9 @@ void append_field_members(std::string& to, const Answer& answer, LengthKind leng
   const auto& fields = answer.fields;
   fmt::format_to(std::back_inserter(to), "\"fields_count\":{},", fields.size());
   if (fields.empty()) {
-    to += "\"fields_names\":null,\"fields_types\":null,\"fields_lengths\":null,\"precision\":0,"
-          "\"fields_precisions\":null,\"fields_scales\":null";
+    to +=
+        "\"fields_names\":null,\"fields_types\":null,\"fields_lengths\":null,\"precision\":0,"
+        "\"fields_precisions\":null,\"fields_scales\":null";
     return;
   }
   to += "\"fields_names\":";
@@ -230,7 +268,8 @@ void append_field_members(std::string& to, const Answer& answer, LengthKind leng
   append_list(to, fields, [&](const ResultField& field) {
     append_integer(to, lengths == LengthKind::user ? field.length : field.stored_bytes);
   });
-  fmt::format_to(std::back_inserter(to), ",\"precision\":{},\"fields_precisions\":", static_cast<int>(answer.precision));
+  fmt::format_to(std::back_inserter(to),
+                 ",\"precision\":{},\"fields_precisions\":", static_cast<int>(answer.precision));
   append_list(to, fields,
               [&](const ResultField& field) { append_integer(to, is_decimal(field.type) ? field.precision : 0); });
   to += ",\"fields_scales\":";

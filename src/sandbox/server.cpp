@@ -151,16 +151,15 @@ HttpResponse upgrade_response(const HttpRequest& request) {
   if (!request.header_has("Connection", "upgrade")) return upgrade_error(400, "Bad Request\n");
   if (!request.header_has("Upgrade", "websocket")) return upgrade_error(426, "Upgrade Required\n");
   const auto key = request.header("Sec-WebSocket-Key");
-  const bool sixteen_bytes = key && key->size() == 24 && key->ends_with("==") &&
-                             key->find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/") ==
-                                 22;
+  const bool sixteen_bytes =
+      key && key->size() == 24 && key->ends_with("==") &&
+      key->find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/") == 22;
   if (!sixteen_bytes || !request.header_has("Sec-WebSocket-Version", "13")) return upgrade_error(400, "Bad Request\n");
-  HttpResponse response{101,
-                        {{"Upgrade", "websocket"},
-                         {"Connection", "Upgrade"},
-                         {"Sec-WebSocket-Accept", websocket_accept(*key)}},
-                        "",
-                        false};
+  HttpResponse response{
+      101,
+      {{"Upgrade", "websocket"}, {"Connection", "Upgrade"}, {"Sec-WebSocket-Accept", websocket_accept(*key)}},
+      "",
+      false};
   if (request.header_has("Sec-WebSocket-Extensions", "permessage-deflate")) {
     response.headers.emplace_back("Sec-WebSocket-Extensions",
                                   "permessage-deflate; server_no_context_takeover; client_no_context_takeover");
@@ -237,7 +236,8 @@ class Server::Impl {
       if (descriptor >= 0) {
         begin(descriptor);
       } else if (errno == EMFILE || errno == ENFILE) {
-        log(LogLevel::warning, "sandbox: out of file descriptors, a connection has to wait; raise the limit (ulimit -n)");
+        log(LogLevel::warning,
+            "sandbox: out of file descriptors, a connection has to wait; raise the limit (ulimit -n)");
         // The listener stays readable; wait for an ending connection instead of spinning.
         ::poll(&waiting[1], 1, 1000);
       }

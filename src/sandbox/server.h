@@ -22,8 +22,8 @@ class Server {
     std::string address = "127.0.0.1";  ///< an IPv4 or IPv6 address of this machine; others than loopback let anyone in
     std::uint16_t port = 0;             ///< 0: a free one, see port()
     Engine::Options engine;
-    std::size_t threads = 0;            ///< most requests carried out at once, over all connections; 0: no limit
-    bool log = false;                   ///< a line for each HTTP request and upgrade on the log
+    std::size_t threads = 0;  ///< most requests carried out at once, over all connections; 0: no limit
+    bool log = false;         ///< a line for each HTTP request and upgrade on the log
     /// Of the WebSocket keep-alive; the real server's figures. Tests shorten them.
     std::chrono::milliseconds ping_every{54'000};
     std::chrono::milliseconds silence{114'000};

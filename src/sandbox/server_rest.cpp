@@ -1,5 +1,5 @@
-// The single DES of the login token needs OpenSSL's low-level functions: EVP keeps DES in the legacy provider, which may
-// be absent. They are deprecated, not gone.
+// The single DES of the login token needs OpenSSL's low-level functions: EVP keeps DES in the legacy provider, which
+// may be absent. They are deprecated, not gone.
 #define OPENSSL_SUPPRESS_DEPRECATED
 
 #include "sandbox/server_rest.h"
@@ -42,8 +42,9 @@ std::string_view trim(std::string_view text) {
 std::optional<std::string> decode_base64(std::string_view text) {
   if (text.size() % 4 != 0) return std::nullopt;
   std::string bytes(text.size() / 4 * 3 + 1, '\0');
-  const int length = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(bytes.data()),
-                                     reinterpret_cast<const unsigned char*>(text.data()), static_cast<int>(text.size()));
+  const int length =
+      EVP_DecodeBlock(reinterpret_cast<unsigned char*>(bytes.data()),
+                      reinterpret_cast<const unsigned char*>(text.data()), static_cast<int>(text.size()));
   if (length < 0) return std::nullopt;
   std::size_t padding = 0;
   while (padding < 2 && padding < text.size() && text[text.size() - 1 - padding] == '=') ++padding;
@@ -102,7 +103,8 @@ std::optional<bool> parse_bool(std::string_view text) {
 /// Only names of the zone database: what SQL takes beyond them is refused here.
 bool is_zone_name(std::string_view name) {
   if (name == "UTC") return true;
-  if (name.empty() || name.front() == '/' || name.find("..") != std::string_view::npos || name.size() > 64) return false;
+  if (name.empty() || name.front() == '/' || name.find("..") != std::string_view::npos || name.size() > 64)
+    return false;
   for (const char* root : {"/usr/share/zoneinfo", "/usr/lib/zoneinfo"}) {
     std::error_code ignored;
     if (std::filesystem::is_regular_file(std::filesystem::path(root) / name, ignored)) return true;

@@ -12,8 +12,8 @@ HttpResponse handle_http(Engine& engine, const HttpRequest& request);
 /// 404 with the router's text.
 HttpResponse not_found();
 
-/// The token of `/rest/login`: user and password in fields of 24 bytes (a longer password: up to the next multiple of 8),
-/// DES-ECB with the adapter's fixed key, base64. nullopt when one of them does not fit.
+/// The token of `/rest/login`: user and password in fields of 24 bytes (a longer password: up to the next multiple of
+/// 8), DES-ECB with the adapter's fixed key, base64. nullopt when one of them does not fit.
 std::optional<std::string> make_taosd_token(std::string_view user, std::string_view password);
 struct Credentials {
   std::string user;

@@ -22,6 +22,8 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::int32_t kAdapterError = 65535;
 constexpr std::int32_t kInvalidParameter = 280;
+constexpr std::int32_t kInvalidUser = 519;
+constexpr std::int32_t kInvalidPassword = 520;
 
 [[noreturn]] void refuse(std::string text, std::int32_t code = kAdapterError) {
   throw RefusalError(code, std::move(text));
@@ -90,18 +92,17 @@ int schemaless_precision(std::string_view name) {
   return found == kNames.end() ? 0 : static_cast<int>(found - kNames.begin()) + 1;
 }
 
+/// What `fetch` reports as a column's length: the stored width, but of JSON without and of BLOB with its length prefix.
+std::int32_t longest_cell(const ResultField& field) {
+  if (field.type == data::Type::json) return field.stored_bytes - 2;
+  if (field.type == data::Type::blob) return field.length + 4;
+  return field.stored_bytes;
+}
+
 std::string_view binary_action_name(std::uint64_t action) {
-  constexpr std::array<std::string_view, 11> kNames = {"unknown",
-                                                       "set_tags",
-                                                       "bind",
-                                                       "write_raw",
-                                                       "write_raw_block",
-                                                       "write_raw_block_with_fields",
-                                                       "binary_query",
-                                                       "fetch_raw_block",
-                                                       "unknown",
-                                                       "stmt2_bind",
-                                                       "validate_sql"};
+  constexpr std::array<std::string_view, 11> kNames = {
+      "unknown",      "set_tags",        "bind",    "write_raw",  "write_raw_block", "write_raw_block_with_fields",
+      "binary_query", "fetch_raw_block", "unknown", "stmt2_bind", "validate_sql"};
   return kNames[action < kNames.size() ? action : 0];
 }
 
@@ -238,7 +239,8 @@ std::optional<WsDialogue::Reply> WsDialogue::handle_text(std::string_view text, 
     text = repaired;
   }
   // The parser would skip a byte order mark; the real one refuses it.
-  const Json root = text.starts_with("\xef\xbb\xbf") ? Json(Json::value_t::discarded) : Json::parse(text, nullptr, false);
+  const Json root =
+      text.starts_with("\xef\xbb\xbf") ? Json(Json::value_t::discarded) : Json::parse(text, nullptr, false);
   if (!root.is_object() && !root.is_null()) refuse("unmarshal request error");
   const Json* action = root.is_object() ? member(root, "action") : nullptr;
   const Json* args = root.is_object() ? member(root, "args") : nullptr;
@@ -283,12 +285,14 @@ std::optional<WsDialogue::Reply> WsDialogue::handle_binary(std::string&& message
       if (!sql) refuse(sql.error().message, sql.error().code);
       return Reply{false, request.answer(0, "", fmt::format(",\"result_code\":{}", validate(*sql)))};
     }
-    case wire::Action::fetch_raw_block: return Reply{true, fetch_raw_block(message, request)};
+    case wire::Action::fetch_raw_block:
+      return Reply{true, fetch_raw_block(message, request)};
     case wire::Action::stmt2_bind:
       request.statement = header->id;
       statements_.bind(*session_, header->id, std::move(message));
       return Reply{false, request.answer(0, "", {})};
-    default: break;
+    default:
+      break;
   }
   request.action = "unknown";
   refuse(fmt::format("unknown binary action {}", header->action));
@@ -306,6 +310,8 @@ std::string WsDialogue::connect(Request& request, const Args& args) {
   const auto mode = args.i64("mode");
   if (session_) refuse("duplicate connections");
   if (mode.value_or(0) != 0) refuse(fmt::format("unexpected mode:{}", *mode));
+  if (user.empty()) refuse("Invalid user name", kInvalidUser);
+  if (password.empty()) refuse("Invalid password length", kInvalidPassword);
   auto session = engine_.login(user, password, database);
   if (!zone.empty()) session->set_time_zone(zone);
   session_ = std::move(session);
@@ -326,8 +332,8 @@ std::string WsDialogue::run_query(std::string_view sql) {
   Answer answer = session_->execute(sql);
   const bool update = answer.is_update;
   const std::uint64_t id = update ? 0 : ++last_result_id_;
-  std::string more = fmt::format(",\"id\":{},\"is_update\":{},\"affected_rows\":{},", id, update,
-                                 update ? answer.affected_rows : 0);
+  std::string more =
+      fmt::format(",\"id\":{},\"is_update\":{},\"affected_rows\":{},", id, update, update ? answer.affected_rows : 0);
   if (update) answer.fields.clear();
   append_field_members(more, answer, LengthKind::user);
   if (!update) results_.emplace(id, OpenResult{std::move(answer), 0, {}});
@@ -342,7 +348,9 @@ std::uint64_t WsDialogue::keep_result(Answer answer) {
 std::int32_t WsDialogue::validate(std::string_view sql) {
   // The engine has no dry run: statements that only read are carried out, of others only the verb is looked at.
   const std::string verb = first_word(sql);
-  const auto refusal = [](std::int32_t code) { return static_cast<std::int32_t>(0x80000000u | (unsigned(code) & 0xffff)); };
+  const auto refusal = [](std::int32_t code) {
+    return static_cast<std::int32_t>(0x80000000u | (unsigned(code) & 0xffff));
+  };
   try {
     if (verb == "select" || verb == "show" || verb == "describe" || verb == "desc" || verb == "explain") {
       session_->execute(sql);
@@ -375,7 +383,7 @@ std::string WsDialogue::fetch(Request&, const Args& args) {
   std::string more = fmt::format(",\"id\":{},\"completed\":false,\"lengths\":[", id);
   for (const auto& field : result.answer.fields) {
     if (more.back() != '[') more += ',';
-    more += std::to_string(field.stored_bytes);
+    more += std::to_string(longest_cell(field));
   }
   return more += fmt::format("],\"rows\":{}", rows);
 }
@@ -384,7 +392,8 @@ std::string WsDialogue::fetch_block(Request& request, const Args& args) {
   const std::uint64_t id = args.u64("id");
   const OpenResult& result = find_result(id);
   if (result.block.empty()) refuse("block is nil");
-  request.binary = wire::encode_fetch_block_answer({static_cast<std::uint64_t>(request.elapsed_ns()), id, result.block});
+  request.binary =
+      wire::encode_fetch_block_answer({static_cast<std::uint64_t>(request.elapsed_ns()), id, result.block});
   return {};
 }
 
@@ -497,8 +506,9 @@ std::string WsDialogue::stmt2_prepare(Request& request, const Args& args) {
       const bool is_time = field.column.type == data::Type::timestamp;
       fmt::format_to(std::back_inserter(more),
                      ",\"field_type\":{},\"precision\":{},\"scale\":{},\"bytes\":{},\"bind_type\":{}}}",
-                     static_cast<int>(field.column.type), is_time ? field.time_precision : field.column.precision,
-                     field.column.scale, field.stored_bytes, static_cast<int>(field.bind));
+                     // Of DECIMAL columns too the real server leaves precision and scale at 0 here.
+                     static_cast<int>(field.column.type), is_time ? field.time_precision : 0, 0, field.stored_bytes,
+                     static_cast<int>(field.bind));
     }
     more += ']';
   }

@@ -66,11 +66,11 @@ struct Stmt2Session::Statement {
   };
   std::shared_ptr<Prepared> prepared;
   bool is_insert = false;
-  std::optional<Refusal> failed;     ///< a refused bind spoils the statement until it is prepared again
-  bool bound = false;                ///< a bind since the last exec
+  std::optional<Refusal> failed;  ///< a refused bind spoils the statement until it is prepared again
+  bool bound = false;             ///< a bind since the last exec
   std::vector<Message> messages;
   std::vector<ColumnarTable> tables;
-  std::vector<Value> parameters;     ///< of a query
+  std::vector<Value> parameters;  ///< of a query
   std::optional<Answer> result;
 
   void forget_binds() {
@@ -116,9 +116,11 @@ Stmt2Session::Preparation Stmt2Session::prepare(Session& session, std::uint64_t 
     preparation.fields.assign(fields.begin(), fields.end());
     preparation.fields_count = fields.size();
     // INSERT INTO ? VALUES (…): nothing to describe before a table is named.
-    const bool has_column = std::any_of(fields.begin(), fields.end(),
-                                        [](const auto& field) { return field.bind == PreparedField::Bind::column; });
-    if (!has_column) refuse(kNoTableName, "Table does not exist");
+    const auto has = [&](PreparedField::Bind bind) {
+      return std::any_of(fields.begin(), fields.end(), [&](const auto& field) { return field.bind == bind; });
+    };
+    if (has(PreparedField::Bind::table_name) && !has(PreparedField::Bind::column))
+      refuse(kNoTableName, "Table does not exist");
     return preparation;
   } catch (const RefusalError& error) {
     statement.prepared.reset();
@@ -200,7 +202,8 @@ void Stmt2Session::Statement::bind_insert(Session& session, Message message) {
         refuse(kMismatch, "row number in each bind param should be the same");
       }
       const std::uint32_t rows = bound_table.columns.front().rows;
-      if (rows == 0 || rows > data::Limits::rows_per_table) refuse(kBindNumber, "bind number out of range or not match");
+      if (rows == 0 || rows > data::Limits::rows_per_table)
+        refuse(kBindNumber, "bind number out of range or not match");
       table.columns.reserve(column_count);
       for (const auto& record : bound_table.columns.first(column_count)) {
         if (record.rows != rows) refuse(kMismatch, "row number in each bind param should be the same");

@@ -12,8 +12,8 @@
 
 namespace penstock::sandbox {
 
-/// The statements of one connection (stmt2_init … stmt2_close): a state machine that refuses what the real adapter 3.3.7.5
-/// crashes on. One thread at a time. Every function throws RefusalError.
+/// The statements of one connection (stmt2_init … stmt2_close): a state machine that refuses what the real
+/// adapter 3.3.7.5 crashes on. One thread at a time. Every function throws RefusalError.
 class Stmt2Session {
  public:
   Stmt2Session();

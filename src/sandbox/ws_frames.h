@@ -18,11 +18,11 @@ struct WsMessage {
   std::string payload;
 };
 
-/// The server's end of one WebSocket after the upgrade (RFC 6455, permessage-deflate RFC 7692 without context takeover).
-/// receive() is for one thread; send_*() for any.
+/// The server's end of one WebSocket after the upgrade (RFC 6455, permessage-deflate RFC 7692 without context
+/// takeover). receive() is for one thread; send_*() for any.
 ///
-/// As the recorded server: text is not checked for UTF-8; the answer to CLOSE is the end of the TCP connection; an empty
-/// PING goes out every 54 s; 114 s without a data message or PONG end the connection without a CLOSE.
+/// As the recorded server: text is not checked for UTF-8; the answer to CLOSE is the end of the TCP connection; an
+/// empty PING goes out every 54 s; 114 s without a data message or PONG end the connection without a CLOSE.
 class WsStream {
  public:
   struct Timing {

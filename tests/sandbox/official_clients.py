@@ -76,7 +76,7 @@ def query_over_websocket():
     raises("taosws: a missing table", "0x2603", lambda: connection.query("select * from nope"))
     cursor = connection.cursor()
     cursor.execute("select i, s from official.t")
-    same("taosws: cursor", (cursor.fetchone(), cursor.fetchall() != []), ((1, "abc"), True))
+    same("taosws: cursor", cursor.fetchone(), (1, "abc"))
     rows = 10_000
     for begin in range(0, rows, 2500):
         values = "".join(f"({T0 + 10_000 + k},{k})" for k in range(begin, begin + 2500))

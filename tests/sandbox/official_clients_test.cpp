@@ -8,8 +8,8 @@
 
 #include "sandbox/server.h"
 
-/// The official Python clients from PyPI, unmodified, against the sandbox. Their packages are installed once, beside the
-/// test program; without python3, pip or a registry the test is skipped.
+/// The official Python clients from PyPI, unmodified, against the sandbox. Their packages are installed once, beside
+/// the test program; without python3, pip or a registry the test is skipped.
 namespace penstock::test {
 namespace {
 
@@ -30,7 +30,7 @@ Outcome run(const std::string& command) {
   return outcome;
 }
 
-std::string quoted(const std::filesystem::path& path) { return "'" + path.string() + "'"; }
+std::string shell_quoted(const std::filesystem::path& path) { return "'" + path.string() + "'"; }
 
 TEST(OfficialClients, WorkAgainstTheSandbox) {
   const std::filesystem::path script = "tests/sandbox/official_clients.py";
@@ -41,13 +41,13 @@ TEST(OfficialClients, WorkAgainstTheSandbox) {
     const auto fresh = packages.string() + ".new";
     std::filesystem::remove_all(fresh);
     const auto install = run("timeout 120 python3 -m pip install --quiet --disable-pip-version-check --target " +
-                             quoted(fresh) + " taos-ws-py==0.7.0 taospy==2.8.10");
+                             shell_quoted(fresh) + " taos-ws-py==0.7.0 taospy==2.8.10");
     if (install.status != 0) GTEST_SKIP() << "the packages cannot be installed: " << install.output;
     std::filesystem::rename(fresh, packages);
   }
   sandbox::Server server({});
-  const auto outcome = run("PYTHONPATH=" + quoted(packages) + " timeout 60 python3 " + quoted(script) + " 127.0.0.1 " +
-                           std::to_string(server.port()));
+  const auto outcome = run("PYTHONPATH=" + shell_quoted(packages) + " timeout 60 python3 " + shell_quoted(script) +
+                           " 127.0.0.1 " + std::to_string(server.port()));
   if (outcome.status == 77) GTEST_SKIP() << outcome.output;
   EXPECT_EQ(outcome.status, 0) << outcome.output;
 }

@@ -66,16 +66,16 @@ TEST(ResultJson, WritesTimestampsInTheZone) {
     const char* text;
   };
   using enum data::Precision;
-  for (const Case& one : {Case{1700000000000, milliseconds, "", "2023-11-14T22:13:20.000Z"},
-                          Case{1700000000000, milliseconds, "Asia/Shanghai", "2023-11-15T06:13:20.000+08:00"},
-                          Case{1700000000000, milliseconds, "America/New_York", "2023-11-14T17:13:20.000-05:00"},
-                          Case{1700000000000120, microseconds, "", "2023-11-14T22:13:20.000120Z"},
-                          Case{1700000000000000120, nanoseconds, "", "2023-11-14T22:13:20.000000120Z"},
-                          Case{-1, milliseconds, "", "1969-12-31T23:59:59.999Z"},
-                          Case{253402300800000, milliseconds, "", "10000-01-01T00:00:00.000Z"},
-                          Case{-62135596800001, milliseconds, "", "0000-12-31T23:59:59.999Z"},
-                          Case{std::numeric_limits<std::int64_t>::min(), nanoseconds, "",
-                               "1677-09-21T00:12:43.145224192Z"}}) {
+  for (const Case& one :
+       {Case{1700000000000, milliseconds, "", "2023-11-14T22:13:20.000Z"},
+        Case{1700000000000, milliseconds, "Asia/Shanghai", "2023-11-15T06:13:20.000+08:00"},
+        Case{1700000000000, milliseconds, "America/New_York", "2023-11-14T17:13:20.000-05:00"},
+        Case{1700000000000120, microseconds, "", "2023-11-14T22:13:20.000120Z"},
+        Case{1700000000000000120, nanoseconds, "", "2023-11-14T22:13:20.000000120Z"},
+        Case{-1, milliseconds, "", "1969-12-31T23:59:59.999Z"},
+        Case{253402300800000, milliseconds, "", "10000-01-01T00:00:00.000Z"},
+        Case{-62135596800001, milliseconds, "", "0000-12-31T23:59:59.999Z"},
+        Case{std::numeric_limits<std::int64_t>::min(), nanoseconds, "", "1677-09-21T00:12:43.145224192Z"}}) {
     EXPECT_EQ(rest_timestamp(one.ticks, one.precision, *TimeZone::find(one.zone)), one.text);
   }
 }
@@ -141,7 +141,8 @@ TEST_F(Rest, KeepsAConnectionForManyRequests) {
 TEST_F(Rest, TakesAChunkedAndAGzippedBody) {
   auto headers = kRoot;
   headers.emplace_back("Transfer-Encoding", "chunked");
-  EXPECT_EQ(http(server_.port(), "POST", "/rest/sql", headers, "4\r\nsele\r\n4;x=y\r\nct 1\r\n0\r\nTrailer: x\r\n\r\n").status,
+  EXPECT_EQ(http(server_.port(), "POST", "/rest/sql", headers, "4\r\nsele\r\n4;x=y\r\nct 1\r\n0\r\nTrailer: x\r\n\r\n")
+                .status,
             200);
   headers = kRoot;
   headers.emplace_back("Content-Encoding", "gzip");
@@ -153,8 +154,9 @@ TEST_F(Rest, TakesAChunkedAndAGzippedBody) {
 
 TEST_F(Rest, AnswersExpectContinue) {
   RawConnection connection(server_.port());
-  connection.send("POST /rest/sql HTTP/1.1\r\nHost: x\r\nAuthorization: Basic cm9vdDp0YW9zZGF0YQ==\r\n"
-                  "Content-Length: 8\r\nExpect: 100-continue\r\n\r\n");
+  connection.send(
+      "POST /rest/sql HTTP/1.1\r\nHost: x\r\nAuthorization: Basic cm9vdDp0YW9zZGF0YQ==\r\n"
+      "Content-Length: 8\r\nExpect: 100-continue\r\n\r\n");
   const auto go_on = connection.receive_some(std::chrono::seconds(10));
   ASSERT_TRUE(go_on);
   EXPECT_EQ(*go_on, "HTTP/1.1 100 Continue\r\n\r\n");
@@ -195,17 +197,23 @@ TEST_F(Rest, RefusesWhatIsNoRequest) {
 }
 
 TEST_F(Rest, SurvivesDamagedRequests) {
-  const std::string good = "POST /rest/sql/db?tz=Asia/Tokyo&row_with_meta=1 HTTP/1.1\r\nHost: x\r\nAuthorization: Basic "
-                           "cm9vdDp0YW9zZGF0YQ==\r\nAccept-Encoding: gzip\r\nContent-Length: 8\r\n\r\nselect 1";
+  const std::string good =
+      "POST /rest/sql/db?tz=Asia/Tokyo&row_with_meta=1 HTTP/1.1\r\nHost: x\r\nAuthorization: Basic "
+      "cm9vdDp0YW9zZGF0YQ==\r\nAccept-Encoding: gzip\r\nContent-Length: 8\r\n\r\nselect 1";
   std::mt19937 random(3);
   for (int i = 0; i < 400; ++i) {
     std::string bytes = good;
     for (int k = 0; k < 3; ++k) {
       const std::size_t at = random() % bytes.size();
       switch (random() % 3) {
-        case 0: bytes[at] = static_cast<char>(random()); break;
-        case 1: bytes.erase(at, random() % 8); break;
-        default: bytes.insert(at, 1 + random() % 3, static_cast<char>(random()));
+        case 0:
+          bytes[at] = static_cast<char>(random());
+          break;
+        case 1:
+          bytes.erase(at, random() % 8);
+          break;
+        default:
+          bytes.insert(at, 1 + random() % 3, static_cast<char>(random()));
       }
     }
     RawConnection connection(server_.port());

@@ -166,17 +166,67 @@ class Replay {
   void send(const Json& line) {
     asked_ = request_label(line);
     const std::string kind = line["kind"];
-    const std::string payload = line.contains("hex") ? from_hex(line["hex"].get<std::string>())
-                                                     : line.value("text", std::string());
+    std::string payload =
+        line.contains("hex") ? from_hex(line["hex"].get<std::string>()) : line.value("text", std::string());
     const std::uint8_t opcode = kind == "text"     ? WsTestClient::kText
                                 : kind == "binary" ? WsTestClient::kBinary
                                 : kind == "ping"   ? WsTestClient::kPing
                                 : kind == "pong"   ? WsTestClient::kPong
                                                    : WsTestClient::kClose;
+    if (line.contains("shortened")) {
+      const std::size_t at = payload.find("<blanks>");
+      const std::size_t around = std::string_view("select1").size();
+      ASSERT_NE(at, std::string::npos);
+      payload.replace(at, 8, std::string(line["shortened"]["sql_bytes"].get<std::size_t>() - around, ' '));
+    }
+    use_own_result_id(line["conn"].get<int>(), kind, payload);
     if (auto* peer = client(line)) {
       peer->send_message(opcode, payload,
                          {!line.value("unmasked", false), line.value("compressed", false), line.value("frames", 1)});
     }
+  }
+
+  // A result that only the real server gave shifts all later result ids: recorded ones are translated.
+
+  static std::optional<std::uint64_t> new_result_id(const std::string& text) {
+    const Json answer = Json::parse(text, nullptr, false);
+    if (!answer.is_object() || !answer.contains("fields_count")) return std::nullopt;
+    const std::uint64_t id = answer.value("id", std::uint64_t{0});
+    return id == 0 ? std::nullopt : std::optional(id);
+  }
+
+  void learn_result_id(int connection, const std::string& recorded, const std::string& got) {
+    const auto theirs = new_result_id(recorded);
+    const auto ours = new_result_id(got);
+    if (theirs) result_ids_[{connection, *theirs}] = ours.value_or(0);
+  }
+
+  void use_own_result_id(int connection, const std::string& kind, std::string& payload) {
+    const auto own = [&](std::uint64_t id) {
+      const auto found = result_ids_.find({connection, id});
+      return found == result_ids_.end() ? id : found->second;
+    };
+    if (kind == "text") {
+      for (const std::string_view member : {"\"id\":", "\"result_id\":"}) {
+        const std::size_t at = payload.find(member);
+        if (at == std::string::npos) continue;
+        const std::size_t begin = at + member.size();
+        const std::size_t end = payload.find_first_not_of("0123456789", begin);
+        if (end == std::string::npos || end == begin) continue;
+        payload.replace(begin, end - begin, std::to_string(own(std::stoull(payload.substr(begin, end - begin)))));
+      }
+      return;
+    }
+    if (kind != "binary") return;
+    std::size_t at = 8;  // requests and fetch_block answers
+    if (wire::is_fetch_answer(payload) && payload.size() > 42) {
+      at = 42 + wire::load<std::uint32_t>(payload.data() + 38);
+    } else if (payload.size() >= 24 && wire::load<std::uint64_t>(payload.data() + 16) != 7 &&
+               wire::load<std::uint64_t>(payload.data() + 16) < 12) {
+      return;  // another request: no result id in it
+    }
+    if (payload.size() < at + 8) return;
+    wire::store(payload.data() + at, own(wire::load<std::uint64_t>(payload.data() + at)));
   }
 
   void expect(const Json& line, bool crashed) {
@@ -217,8 +267,10 @@ class Replay {
                                 : kind == "ping"   ? WsTestClient::kPing
                                 : kind == "pong"   ? WsTestClient::kPong
                                                    : WsTestClient::kClose;
-    const std::string recorded = line.contains("hex") ? from_hex(line["hex"].get<std::string>())
-                                                      : line.value("text", std::string());
+    std::string recorded =
+        line.contains("hex") ? from_hex(line["hex"].get<std::string>()) : line.value("text", std::string());
+    if (is_text) learn_result_id(line["conn"].get<int>(), recorded, got->payload);
+    use_own_result_id(line["conn"].get<int>(), kind, recorded);
     std::string detail;
     Verdict verdict = Verdict::differs;
     if (got->opcode == opcode) {
@@ -229,8 +281,12 @@ class Replay {
     if (verdict == Verdict::same) ++same;
     if (verdict == Verdict::same_code) ++same_code;
     if (verdict == Verdict::differs || (verdict == Verdict::same_code && std::getenv("PENSTOCK_REPLAY_TEXTS"))) {
-      differ(is_text ? recorded : detail.empty() ? to_hex(recorded).substr(0, 400) : detail,
-             got->opcode == WsTestClient::kText ? got->payload : detail.empty() ? to_hex(got->payload).substr(0, 400) : "");
+      differ(is_text          ? recorded
+             : detail.empty() ? to_hex(recorded).substr(0, 400)
+                              : detail,
+             got->opcode == WsTestClient::kText ? got->payload
+             : detail.empty()                   ? to_hex(got->payload).substr(0, 400)
+                                                : "");
     }
   }
 
@@ -256,8 +312,8 @@ class Replay {
       body = request["body"].get<std::string>();
     }
     std::erase_if(headers, [](const auto& header) { return header.first == "Content-Length"; });
-    compare_http(response, http(port_, request["method"].get<std::string>(), request["path"].get<std::string>(), headers,
-                                body ? std::optional<std::string_view>(*body) : std::nullopt));
+    compare_http(response, http(port_, request["method"].get<std::string>(), request["path"].get<std::string>(),
+                                headers, body ? std::optional<std::string_view>(*body) : std::nullopt));
   }
 
   static bool headers_name(const Headers& headers, std::string_view name) {
@@ -266,13 +322,13 @@ class Replay {
 
   void compare_http(const Json& recorded, const HttpReply& got) {
     ++total;
-    const std::string body = recorded.contains("body_hex") ? from_hex(recorded["body_hex"].get<std::string>())
-                                                           : recorded.value("body", "");
+    const std::string body =
+        recorded.contains("body_hex") ? from_hex(recorded["body_hex"].get<std::string>()) : recorded.value("body", "");
     std::string problem;
     if (got.status != recorded["status"].get<int>()) problem += " status";
-    for (const std::string_view name : {"Content-Type", "Content-Encoding", "Vary", "Location", "Upgrade",
-                                        "Access-Control-Allow-Origin", "Sec-WebSocket-Accept",
-                                        "Sec-WebSocket-Extensions", "Sec-Websocket-Version", "Transfer-Encoding"}) {
+    for (const std::string_view name :
+         {"Content-Type", "Content-Encoding", "Vary", "Location", "Upgrade", "Access-Control-Allow-Origin",
+          "Sec-WebSocket-Accept", "Sec-WebSocket-Extensions", "Sec-Websocket-Version", "Transfer-Encoding"}) {
       const std::string value = recorded["headers"].value(std::string(name), "");
       if (value != got.header(name)) problem += " " + std::string(name);
     }
@@ -298,6 +354,7 @@ class Replay {
 
   std::uint16_t port_;
   std::map<int, std::unique_ptr<WsTestClient>> clients_;
+  std::map<std::pair<int, std::uint64_t>, std::uint64_t> result_ids_;  ///< (connection, recorded id) → the sandbox's
   std::string note_;
   std::string asked_;
 };
@@ -337,17 +394,20 @@ TEST_P(WireReplay, AgreesWithTheRecord) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Records, WireReplay,
-                         testing::Values(Case{"connect_handshake", 0}, Case{"connect", 0}, Case{"connect_deflate", 0},
-                                         Case{"connect_legacy_endpoints", 0}, Case{"query_types_ms", 0},
-                                         Case{"query_types_us", 0}, Case{"query_types_ns", 0},
-                                         Case{"query_updates", 0}, Case{"query_result_ids", 0},
-                                         Case{"query_errors", 0}, Case{"query_10000_rows", 0},
-                                         Case{"schemaless_line", 0}, Case{"stmt2", 0}, Case{"stmt2_types_ms", 0},
-                                         Case{"stmt2_types_us", 0}, Case{"stmt2_types_ns", 0},
-                                         Case{"stmt2_errors", 0}, Case{"stmt2_bind_exec_3375", 0},
-                                         Case{"stmt2_hazards", -1}, Case{"stmt2_malformed", -1}, Case{"rest_sql", 0}),
-                         [](const auto& one) { return std::string(one.param.file); });
+// What is missing and why: /rest/ws, /rest/stmt, /rest/schemaless and /rest/tmq are not served (connect_handshake,
+// connect_legacy_endpoints); explain, topics, windows, CSV upload and vgid are not supported (query_updates,
+// query_errors, rest_sql); filtered results keep no storage blocks (query_10000_rows); a decimal bound as text is read
+// as the number it says (stmt2_types_ms).
+INSTANTIATE_TEST_SUITE_P(
+    Records, WireReplay,
+    testing::Values(Case{"connect_handshake", 20}, Case{"connect", 212}, Case{"connect_deflate", 16},
+                    Case{"connect_legacy_endpoints", 0}, Case{"query_types_ms", 128}, Case{"query_types_us", 128},
+                    Case{"query_types_ns", 128}, Case{"query_updates", 84}, Case{"query_result_ids", 54},
+                    Case{"query_errors", 181}, Case{"query_10000_rows", 32}, Case{"schemaless_line", 211},
+                    Case{"stmt2", 322}, Case{"stmt2_types_ms", 79}, Case{"stmt2_types_us", 25},
+                    Case{"stmt2_types_ns", 25}, Case{"stmt2_errors", 366}, Case{"stmt2_bind_exec_3375", 30},
+                    Case{"stmt2_hazards", -1}, Case{"stmt2_malformed", -1}, Case{"rest_sql", 145}),
+    [](const auto& one) { return std::string(one.param.file); });
 
 }  // namespace
 }  // namespace penstock::test

@@ -50,7 +50,8 @@ std::string deflate_message(std::string_view plain) {
 }
 
 bool same_name(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) { return std::tolower(x) == std::tolower(y); });
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](char x, char y) { return std::tolower(x) == std::tolower(y); });
 }
 
 }  // namespace
@@ -193,8 +194,8 @@ bool WsTestClient::send_message(std::uint8_t opcode, std::string_view payload, H
   std::string bytes;
   for (int i = 0; i < how.frames; ++i) {
     const bool last = i + 1 == how.frames;
-    const auto piece = std::string_view(packed).substr(static_cast<std::size_t>(i) * part,
-                                                       last ? std::string_view::npos : part);
+    const auto piece =
+        std::string_view(packed).substr(static_cast<std::size_t>(i) * part, last ? std::string_view::npos : part);
     bytes += static_cast<char>((last ? 0x80 : 0) | (i == 0 ? opcode : 0) | (i == 0 && how.compressed ? 0x40 : 0));
     const char mask_bit = static_cast<char>(how.masked ? 0x80 : 0);
     if (piece.size() < 126) {

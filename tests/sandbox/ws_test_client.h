@@ -17,7 +17,7 @@ using Headers = std::vector<std::pair<std::string, std::string>>;
 struct HttpReply {
   int status = 0;  ///< 0: the server closed without an answer
   Headers headers;
-  std::string body;  ///< unchunked and inflated
+  std::string body;                                               ///< unchunked and inflated
   [[nodiscard]] std::string header(std::string_view name) const;  ///< "" when absent
 };
 
