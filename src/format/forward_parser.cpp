@@ -26,7 +26,8 @@ void ForwardParser::parse(const io::Chunk& chunk, data::RowSet& rows) {
   const char* const begin = chunk.text.data();
   const char* const end = begin + chunk.text.size();
   std::uint64_t lines = 0;
-  for (const char* at = begin; at < end;) {
+  const bool marked = chunk.offset == 0 && chunk.text.starts_with("\xEF\xBB\xBF");  // no part of the first name
+  for (const char* at = begin + (marked ? 3 : 0); at < end;) {
     const auto* newline = static_cast<const char*>(std::memchr(at, '\n', static_cast<std::size_t>(end - at)));
     const char* stop = newline == nullptr ? end : newline;
     const char* const next = newline == nullptr ? end : newline + 1;

@@ -213,6 +213,7 @@ class SessionImpl final : public Session {
       const auto value = in.peek().kind == Token::Kind::string ? in.string_literal() : std::string();
       in.finish();
       if (name == "timezone") context_.zone = TimeZone::find(value);
+      else context_.instance->set_naming(name, value);
       return {};
     }
     if (in.accept("user")) {
@@ -287,6 +288,30 @@ Instance::Instance(Engine::Options options) : directory_(std::move(options.direc
 
 std::filesystem::path Instance::file_of(std::string_view name) const {
   return directory_.empty() ? std::filesystem::path() : directory_ / (file_name(name) + std::string(kSuffix));
+}
+
+schema::NamingRules Instance::naming() const {
+  const std::shared_lock lock(mutex_);
+  return naming_;
+}
+
+bool Instance::set_naming(std::string_view name, std::string_view value) {
+  std::string lower(name);
+  for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+  const std::unique_lock lock(mutex_);
+  if (lower == "smldot2underline") {
+    if (value != "0" && value != "1") refuse(0x0118, "Invalid parameters");
+    naming_.dot_to_underscore = value == "1";
+    return true;
+  }
+  std::string* const setting = lower == "smlchildtablename"               ? &naming_.child_table_tag
+                               : lower == "smlautochildtablenamedelimiter" ? &naming_.child_table_delimiter
+                               : lower == "smltagname"                     ? &naming_.default_tag
+                               : lower == "smltsdefaultname"               ? &naming_.timestamp_name
+                                                                           : nullptr;
+  if (setting == nullptr) return false;
+  *setting = value;
+  return true;
 }
 
 std::shared_ptr<Database> Instance::find(std::string_view name) const {

@@ -25,7 +25,7 @@ class SandboxCatalog final : public schema::Catalog {
     const auto found = db->find(name);
     Found out;
     if (found.table == nullptr) return out;
-    out.kind = found.child == nullptr ? Kind::super_table : Kind::other_table;
+    out.kind = found.child == nullptr ? Kind::super_table : found.table->super ? Kind::child_table : Kind::other_table;
     out.table.name = name;
     for (const auto& c : found.table->columns) out.table.columns.push_back(c.column);
     for (const auto& c : found.table->tags) out.table.tags.push_back(c.column);
@@ -151,6 +151,7 @@ std::int64_t run_schemaless(SessionContext& context, int protocol, int precision
   open_database(context, {});
   format::LineOptions options;
   options.payload_rules = true;
+  options.naming = context.instance->naming();
   options.naming.table_name_key = table_name_key;
   static constexpr format::TimeUnit kUnits[] = {
       format::TimeUnit::nanoseconds,  format::TimeUnit::hours,        format::TimeUnit::minutes, format::TimeUnit::seconds,
@@ -165,7 +166,13 @@ std::int64_t run_schemaless(SessionContext& context, int protocol, int precision
   format::LineParser(registry, options).parse(chunk, rows);
   if (!rows.rejects().empty()) refuse_first(rows);
   SandboxCatalog catalog(context);
-  schema::Growth growth(catalog, registry, {});
+  schema::Growth::Options growth_options;
+  growth_options.timestamp_name = options.naming.timestamp_name;
+  growth_options.default_tag = options.naming.default_tag;
+  growth_options.dots_in_child_names = true;
+  schema::Growth growth(catalog, registry, growth_options);
+  // The server looks at all rows of a super table before it changes it.
+  if (const auto why = growth.objection(rows)) refuse(why->code, why->text);
   growth.admit(rows);
   if (!rows.rejects().empty()) refuse_first(rows);
   const auto db = open_database(context, {});

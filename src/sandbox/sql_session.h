@@ -13,6 +13,7 @@
 #include "sandbox/engine.h"
 #include "sandbox/sql_parser.h"
 #include "sandbox/value_time.h"
+#include "schema/naming.h"
 
 /// What the statements share: the databases, and the session that runs them.
 namespace penstock::sandbox {
@@ -31,6 +32,11 @@ class Instance {
   /// Removes the file too. False: there was none.
   bool drop(std::string_view name);
 
+  /// How schemaless insert makes names; ALTER LOCAL changes it for all sessions, as in one adapter's process.
+  schema::NamingRules naming() const;
+  /// False: schemaless insert has no setting of that name. Throws RefusalError 0x0118 for a value it cannot have.
+  bool set_naming(std::string_view name, std::string_view value);
+
   std::mutex users_mutex;
   std::map<std::string, std::string, std::less<>> users;  ///< name, password
 
@@ -38,6 +44,7 @@ class Instance {
   [[nodiscard]] std::filesystem::path file_of(std::string_view name) const;
   const std::filesystem::path directory_;
   mutable std::shared_mutex mutex_;
+  schema::NamingRules naming_;
   std::map<std::string, std::shared_ptr<Database>, std::less<>> databases_;
 };
 

@@ -16,7 +16,12 @@ class Catalog {
  public:
   virtual ~Catalog() = default;
 
-  enum class Kind { none, super_table, other_table };
+  enum class Kind {
+    none,
+    super_table,
+    other_table,  ///< a normal table
+    child_table,
+  };
   struct Found {
     Kind kind = Kind::none;
     data::SuperTable table;  ///< when it is a super table

@@ -5,9 +5,14 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/text.h"
 
 namespace penstock::schema {
 namespace {
+
+// What the server answers for the name of a table that is no super table.
+constexpr std::uint16_t kTableExists = 0x0603;
+constexpr std::uint16_t kInvalidMessage = 0x0115;
 
 using data::Column;
 using data::Limits;
@@ -46,6 +51,15 @@ Column new_column(std::string_view name, Type type, std::size_t length) {
   return column;
 }
 
+// Why a super table of that name cannot be spoken of in SQL over a text protocol; nothing when it can.
+Reason unspeakable(std::string_view table) {
+  if (table.find('.') != std::string_view::npos)
+    return {0x2617, fmt::format("SQL cannot name super table '{}': it contains a dot (--dot-to-underscore on replaces it)",
+                                table)};
+  if (!is_utf8(table)) return {0x0200, "the name of the super table is not UTF-8"};
+  return {};
+}
+
 }  // namespace
 
 // The schema that a chunk needs of one super table, worked out before anything is changed.
@@ -57,8 +71,11 @@ struct Growth::Plan {
   std::vector<std::string> used_tags;
   bool changed = false;
 
+  static bool uses(const std::vector<std::string>& used, std::string_view name) {
+    return std::find(used.begin(), used.end(), name) != used.end();
+  }
   static void use(std::vector<std::string>& used, std::string_view name) {
-    if (std::find(used.begin(), used.end(), name) == used.end()) used.emplace_back(name);
+    if (!uses(used, name)) used.emplace_back(name);
   }
 };
 
@@ -118,6 +135,24 @@ void Growth::admit(data::RowSet& rows) {
                    [](const auto& a, const auto& b) { return a.offset < b.offset; });
 }
 
+std::optional<Reason> Growth::objection(data::RowSet& rows) {
+  std::vector<Reason> refused(rows.shapes().size());
+  std::vector<TableState*> seen;
+  for (const auto& shape : rows.shapes()) {
+    if (shape.rows == 0) continue;
+    TableState& state = state_of(shape.table);
+    if (std::find(seen.begin(), seen.end(), &state) != seen.end()) continue;
+    seen.push_back(&state);
+    Plan plan = make_plan(state, rows, refused);
+    for (std::size_t i = 0; i < rows.shapes().size(); ++i)
+      if (rows.shapes()[i].table == state.ref && !refused[i].text.empty()) return refused[i];
+    Reason why;
+    for (const auto& [series, row] : rows.fresh())
+      if (series->child->table == state.ref && !plan_tags(*series, plan, why)) return why;
+  }
+  return std::nullopt;
+}
+
 TableState& Growth::state_of(data::SuperTableRef* ref) {
   if (ref->state == nullptr) {
     auto& state = tables_.emplace_back();
@@ -129,11 +164,15 @@ TableState& Growth::state_of(data::SuperTableRef* ref) {
 }
 
 void Growth::look_up(TableState& state) {
+  state.refused = unspeakable(state.ref->name);
+  if (!state.refused.text.empty()) return;
   auto found = catalog_.describe(state.ref->name);
-  state.refused = {};
   state.exists = found.kind == Catalog::Kind::super_table;
-  if (found.kind == Catalog::Kind::other_table) {
-    state.refused = {0x0603, fmt::format("'{}' exists and is no super table", state.ref->name)};
+  if (found.kind == Catalog::Kind::other_table || found.kind == Catalog::Kind::child_table) {
+    const bool normal = found.kind == Catalog::Kind::other_table;
+    state.refused = {static_cast<std::uint16_t>(normal ? kTableExists : kInvalidMessage),
+                     fmt::format("'{}' exists and is a {} table, not a super table", state.ref->name,
+                                 normal ? "normal" : "child")};
     return;
   }
   if (!state.exists) {
@@ -189,6 +228,12 @@ Growth::Plan Growth::make_plan(TableState& state, data::RowSet& rows, std::vecto
     if (!refused[i].text.empty()) continue;
     plan_columns(shapes[i], plan, refused[i]);
   }
+  if (state.refused.code == kTableExists) {
+    // The server comes to another answer when no tags are given. Of a refused table every row is among the fresh ones.
+    for (const auto& [series, row] : rows.fresh())
+      if (series->child->table == state.ref && row->shape != data::kRefusedShape && series->tags.empty())
+        refused[row->shape].code = kInvalidMessage;
+  }
   for (const auto& [series, row] : rows.fresh()) {
     if (series->child->table != state.ref || row->shape == data::kRefusedShape) continue;
     if (!refused[row->shape].text.empty() || series->state() == data::Series::State::admitted) continue;
@@ -225,12 +270,16 @@ bool Growth::plan_columns(const data::Shape& shape, Plan& plan, Reason& why) con
                                    plan.next.name)};
         return false;
       }
+      if (!is_utf8(field.name)) {
+        why = {0x0200, fmt::format("the name of a new field of super table '{}' is not UTF-8", plan.next.name)};
+        return false;
+      }
       change().next.columns.push_back(new_column(field.name, field.type, length));
       continue;
     }
     const Column& column = now.next.columns[*at];
     if (column.type != field.type) {
-      const bool here = *at >= plan.known_columns;
+      const bool here = *at >= plan.known_columns || Plan::uses(plan.used_columns, field.name);
       why = {static_cast<std::uint16_t>(here ? 0x3004 : 0x3002),
              fmt::format("field '{}' is {} here, but column '{}' of super table '{}' is {}", field.name,
                          data::type_name(field.type), field.name, plan.next.name, data::sql_type(column))};
@@ -263,6 +312,12 @@ bool Growth::plan_tags(const data::Series& series, Plan& plan, Reason& why) cons
     }
     return trial;
   };
+  if (unbindable(*series.child)) {
+    why = {0x2617, fmt::format("parameter binding cannot name child table '{}': it contains a dot "
+                               "(--dot-to-underscore on replaces it)",
+                               series.child->name)};
+    return false;
+  }
   for (const auto& tag : series.tags) {
     const auto key = registry_.tag_key_name(tag.key);
     const Plan& now = copied ? trial : plan;
@@ -273,12 +328,16 @@ bool Growth::plan_tags(const data::Series& series, Plan& plan, Reason& why) cons
                                    plan.next.name)};
         return false;
       }
+      if (!is_utf8(key)) {
+        why = {0x0200, fmt::format("the key of a new tag of super table '{}' is not UTF-8", plan.next.name)};
+        return false;
+      }
       change().next.tags.push_back(new_column(key, tag.type, tag.length));
       continue;
     }
     const Column& column = now.next.tags[*at];
     if (column.type != tag.type) {
-      const bool here = *at >= plan.known_tags;
+      const bool here = *at >= plan.known_tags || Plan::uses(plan.used_tags, key);
       why = {static_cast<std::uint16_t>(here ? 0x3004 : 0x3002),
              fmt::format("tag '{}' is {} here, but in super table '{}' it is {}", key, data::type_name(tag.type),
                          plan.next.name, data::sql_type(column))};
@@ -302,8 +361,8 @@ bool Growth::plan_tags(const data::Series& series, Plan& plan, Reason& why) cons
 
 // True when every tag is bound already, with its type and enough width: nothing to plan. A chunk can bring a hundred
 // thousand new series, so this is a look-up a tag.
-bool Growth::settled(const TableState& state, const data::Series& series) noexcept {
-  if (state.version == nullptr) return false;
+bool Growth::settled(const TableState& state, const data::Series& series) const noexcept {
+  if (state.version == nullptr || unbindable(*series.child)) return false;
   return std::all_of(series.tags.begin(), series.tags.end(), [&](const data::Tag& tag) {
     if (tag.key >= state.bound_tags.size() || state.bound_tags[tag.key] == kNoSlot) return false;
     const Column& column = state.version->tags[state.bound_tags[tag.key]];

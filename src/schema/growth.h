@@ -4,6 +4,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -68,6 +69,8 @@ class Growth {
     /// taken as they are.
     std::string timestamp_name = "_ts";
     std::string default_tag = "_tag_null";  ///< for super tables without tags
+    /// Off: a child table whose name holds a dot is refused, because a bound name is read as database.table.
+    bool dots_in_child_names = false;
     /// Told each statement that changed the schema, for the log and the report.
     std::function<void(const std::string& statement)> on_change;
   };
@@ -77,6 +80,10 @@ class Growth {
   /// Admits the rows of a chunk: creates and alters what they need, resolves their shapes, refuses what does not fit
   /// (with a Reject each). Chunks must come in input order. Throws Error when the server cannot be asked or changed.
   void admit(data::RowSet& rows);
+
+  /// What speaks against the rows as a whole, nothing if all of them fit; looks and changes nothing. For a caller that
+  /// takes all rows or none. Throws as admit().
+  std::optional<data::Reason> objection(data::RowSet& rows);
 
   /// Super tables the load has touched, in order of first appearance.
   [[nodiscard]] const std::deque<TableState>& tables() const { return tables_; }
@@ -89,7 +96,10 @@ class Growth {
   Plan make_plan(TableState& state, data::RowSet& rows, std::vector<data::Reason>& refused);
   bool plan_columns(const data::Shape& shape, Plan& plan, data::Reason& why) const;
   bool plan_tags(const data::Series& series, Plan& plan, data::Reason& why) const;
-  static bool settled(const TableState& state, const data::Series& series) noexcept;
+  bool settled(const TableState& state, const data::Series& series) const noexcept;
+  bool unbindable(const data::ChildTable& child) const noexcept {
+    return !options_.dots_in_child_names && child.name.find('.') != std::string_view::npos;
+  }
   bool apply(TableState& state, const Plan& plan);
   void renew_version(TableState& state, const Plan& plan);
   const data::ResolvedShape* resolve(TableState& state, const data::Shape& shape) const;

@@ -79,9 +79,9 @@ schema::Catalog::Found ServerCatalog::describe(std::string_view name) {
     }
     if (!is_super) {
       auto tables = connection.query(fmt::format(
-          "SELECT table_name FROM information_schema.ins_tables WHERE db_name = {} AND table_name = {}", database,
+          "SELECT stable_name FROM information_schema.ins_tables WHERE db_name = {} AND table_name = {}", database,
           quote_text(name)));
-      if (tables.next()) found.kind = Kind::other_table;
+      if (tables.next()) found.kind = tables.is_null(0) ? Kind::other_table : Kind::child_table;
       while (tables.next()) {
       }
       return found;
