@@ -400,13 +400,13 @@ TEST_P(WireReplay, AgreesWithTheRecord) {
 // as the number it says (stmt2_types_ms).
 INSTANTIATE_TEST_SUITE_P(
     Records, WireReplay,
-    testing::Values(Case{"connect_handshake", 20}, Case{"connect", 212}, Case{"connect_deflate", 16},
-                    Case{"connect_legacy_endpoints", 0}, Case{"query_types_ms", 128}, Case{"query_types_us", 128},
-                    Case{"query_types_ns", 128}, Case{"query_updates", 84}, Case{"query_result_ids", 54},
-                    Case{"query_errors", 181}, Case{"query_10000_rows", 32}, Case{"schemaless_line", 211},
+    testing::Values(Case{"connect_handshake", 20}, Case{"connect", 213}, Case{"connect_deflate", 16},
+                    Case{"connect_legacy_endpoints", 0}, Case{"query_types_ms", 134}, Case{"query_types_us", 134},
+                    Case{"query_types_ns", 134}, Case{"query_updates", 84}, Case{"query_result_ids", 54},
+                    Case{"query_errors", 181}, Case{"query_10000_rows", 32}, Case{"schemaless_line", 212},
                     Case{"stmt2", 322}, Case{"stmt2_types_ms", 79}, Case{"stmt2_types_us", 25},
                     Case{"stmt2_types_ns", 25}, Case{"stmt2_errors", 366}, Case{"stmt2_bind_exec_3375", 30},
-                    Case{"stmt2_hazards", -1}, Case{"stmt2_malformed", -1}, Case{"rest_sql", 145}),
+                    Case{"stmt2_hazards", -1}, Case{"stmt2_malformed", -1}, Case{"rest_sql", 148}),
     [](const auto& one) { return std::string(one.param.file); });
 
 }  // namespace
