@@ -1,0 +1,160 @@
+// Loads the recorded payloads as files, by parameter binding, and compares the database with what the real server's own
+// schemaless insert left behind.
+
+#include <gtest/gtest.h>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <optional>
+
+#include "base/error.h"
+#include "conformance/loading.h"
+#include "conformance/records.h"
+#include "conformance/state.h"
+
+namespace penstock::conformance {
+namespace {
+
+constexpr const char* kNoVirtualTables = "the sandbox has no virtual tables";
+
+// Cases where the loader means to do something else; docs/schemaless-differences.md has the reasons at length.
+const std::map<std::string, std::string>& on_purpose() {
+  static const std::string kFile = "a file is no payload: blank lines, a CR before the line end and a BOM are no data";
+  static const std::string kArray = "an array of lines holds what a file cannot";
+  static const std::string kNames = "SQL over WebSocket cannot say the name";
+  static const std::string kTimestamp = "a super table with another timestamp column is left alone";
+  static const std::map<std::string, std::string> kCases{
+      {"line/syntax/crlf_no_timestamp", kFile},
+      {"line/syntax/crlf_string_no_timestamp", kFile},
+      {"line/syntax/crlf_blank_line", kFile},
+      {"line/syntax/two_trailing_newlines", kFile},
+      {"line/syntax/blank_line_between", kFile},
+      {"line/syntax/blank_line_first", kFile},
+      {"line/syntax/line_of_spaces_between", kFile},
+      {"line/syntax/comment_only", kFile},
+      {"line/syntax/comments_only_two", kFile},
+      {"line/syntax/empty_payload", kFile},
+      {"line/syntax/newline_only", kFile},
+      {"line/syntax/spaces_only", kFile},
+      {"line/syntax/bom_first", kFile},
+      {"line/lines_api/comment_line", kArray},
+      {"line/lines_api/empty_line", kArray},
+      {"line/lines_api/two_lines_in_one_string", kArray},
+      {"line/lines_api/no_lines", kArray},
+      {"line/lines_api/newline_in_string", kArray},
+      {"line/lines_api/newline_in_tag", kArray},
+      {"line/syntax/invalid_utf8_measurement", kNames},
+      {"line/syntax/invalid_utf8_tag_key", kNames},
+      {"line/syntax/invalid_utf8_field_key", kNames},
+      {"line/name/dot_not_replaced", kNames},
+      {"line/name/dot_in_measurement_not_replaced_two_calls", kNames},
+      {"line/child/measurement_with_dot_not_replaced", kNames},
+      {"line/child_named/dot_in_value_not_replaced", "binding cannot name a child table with a dot"},
+      {"line/existing/other_ts_name_two_calls", kTimestamp},
+      {"line/existing/other_ts_name_new_column_only", kTimestamp},
+      {"line/existing/other_ts_name_new_column_long_keep", kTimestamp},
+      {"line/existing/ts_name_is_second_column", kTimestamp},
+      {"line/existing/ts_name_is_second_column_long_keep", kTimestamp},
+      {"line/existing/virtual_super_table", kNoVirtualTables},
+      {"line/child_delimiter/tags_differ_in_set", "the first line's tags make the child table, not those a hash picks"},
+  };
+  return kCases;
+}
+
+// Of these the rules for payloads are the server's: read so, they must agree.
+bool differs_as_file_only(const Record& record) {
+  const auto meant = on_purpose().find(record.name);
+  return meant != on_purpose().end() && meant->second.starts_with("a file is no payload");
+}
+
+// "" when the loader does with the case what the server did. One loader for all steps, or one for each.
+std::string replay(const Sandbox& sandbox, client::Connection& reader, const Record& record, const std::string& name,
+                   bool one_loader, bool payload_rules) {
+  const CaseDatabase database(reader, name, record.db_precision, record.db_options);
+  const auto target = sandbox.target(name);
+  std::optional<client::Connection> setup;
+  const auto run = [&](const std::string& sql) {
+    if (!setup) setup.emplace(sandbox.connect(name));
+    setup->execute(sql);
+  };
+  for (const auto& sql : record.setup) run(sql);
+  if (!format::time_unit_from_name(record.precision))
+    return record.steps[0].code == 0x3001 ? "" : "no such precision";  // the command line refuses it
+  std::unique_ptr<Loader> loader;
+  for (const auto& step : record.steps) {
+    if (!step.sql.empty()) {
+      run(step.sql);
+      continue;
+    }
+    if (!loader || !one_loader)
+      loader = std::make_unique<Loader>(Loader::Way::stmt, target, database,
+                                        Loader::Settings{record.precision, record.naming(step), payload_rules});
+    const auto before = loader->result().rejected.size();
+    loader->load(step.payload);
+    const auto& result = loader->result();
+    if (result.read != result.written + result.rejected.size())
+      return fmt::format("ledger: {} read, {} written, {} rejected", result.read, result.written,
+                         result.rejected.size());
+    bool refused_so = step.code == 0 && result.rejected.size() == before;
+    // A call without a single line is an error of its own, which only its maker can tell.
+    refused_so |= payload_rules && step.code == 0x3002 && result.read == 0;
+    for (std::size_t i = before; i < result.rejected.size(); ++i) refused_so |= result.rejected[i].code == step.code;
+    if (!refused_so) return fmt::format("wanted 0x{:04x}, got{}", step.code, result.reasons());
+  }
+  if (!record.accepted()) return "";
+  return compare_states(record.state, read_state(reader, name), record.db_precision,
+                        {.ttl = false, .winner_open = record.hash_order});
+}
+
+TEST(LineFiles, BecomeWhatSchemalessInsertMakes) {
+  PENSTOCK_NEED_LINE_RECORDS();
+  const Sandbox sandbox;
+  auto reader = sandbox.connect();
+  Tally tally, together;
+  int number = 0;
+  for (const auto& record : line_records()) {
+    if (const char* only = std::getenv("PENSTOCK_CASE"); only != nullptr && record.name.find(only) == std::string::npos)
+      continue;
+    const auto attempt = [&](bool one_loader, bool payload_rules) {
+      try {
+        return replay(sandbox, reader, record, fmt::format("c{}", number++), one_loader, payload_rules);
+      } catch (const std::exception& error) {
+        return std::string("threw: ") + error.what();
+      }
+    };
+    const auto difference = attempt(false, false);
+    const auto meant = on_purpose().find(record.name);
+    if (meant != on_purpose().end()) {
+      EXPECT_NE(difference, "") << record.name << " agrees by now: take it off the list";
+      EXPECT_TRUE(!difference.starts_with("threw") || meant->second == kNoVirtualTables)
+          << record.name << " ends the load: " << difference;
+      if (!differs_as_file_only(record)) tally.set_aside(meant->second, record.name);
+      else if (const auto other = attempt(false, true); other.empty()) tally.agree();
+      else tally.differ(record.name + " (as payload)", other);
+    } else if (difference.empty()) {
+      tally.agree();
+    } else {
+      tally.differ(record.name, difference);
+    }
+    const bool has_sql =
+        std::any_of(record.steps.begin(), record.steps.end(), [](const Step& s) { return !s.sql.empty(); });
+    const bool one_key = std::all_of(record.steps.begin(), record.steps.end(), [&](const Step& s) {
+      return s.table_name_key == record.steps[0].table_name_key;
+    });
+    if (record.single() || has_sql || !one_key || meant != on_purpose().end()) continue;
+    if (const auto other = attempt(true, false); other.empty()) together.agree();
+    else together.differ(record.name, other);
+  }
+  tally.print("recorded payloads as files");
+  together.print("recorded calls as chunks of one load");
+  EXPECT_EQ(tally.differing(), 0U);
+  if (std::getenv("PENSTOCK_CASE") == nullptr) {
+    EXPECT_GE(tally.agreeing(), 964U);
+  }
+  EXPECT_EQ(together.differing(), 0U);
+}
+
+}  // namespace
+}  // namespace penstock::conformance
