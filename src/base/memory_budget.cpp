@@ -12,11 +12,11 @@ void MemoryBudget::note_peak() noexcept {
 bool MemoryBudget::acquire(std::size_t bytes, std::stop_token stop) {
   std::unique_lock lock(mutex_);
   const auto fits = [&] {
-    const std::size_t now = used_.load(std::memory_order_relaxed);
+    const std::size_t now = used_.load();
     return now == 0 || now + bytes <= limit_;
   };
   if (!fits()) {
-    waiting_.fetch_add(1, std::memory_order_acq_rel);
+    waiting_.fetch_add(1);
     if (on_wait_) {
       lock.unlock();
       on_wait_();
@@ -32,8 +32,9 @@ bool MemoryBudget::acquire(std::size_t bytes, std::stop_token stop) {
 }
 
 void MemoryBudget::release(std::size_t bytes) noexcept {
-  used_.fetch_sub(bytes, std::memory_order_relaxed);
-  if (waiting_.load(std::memory_order_acquire) > 0) {
+  // Sequentially consistent, as acquire()'s own pair: either this sees the waiter, or the waiter sees the memory free.
+  used_.fetch_sub(bytes);
+  if (waiting_.load() > 0) {
     // The empty critical section orders this release before the waiter's next look at the predicate.
     { const std::lock_guard lock(mutex_); }
     freed_.notify_all();

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
@@ -17,17 +18,18 @@ std::string format_count(std::uint64_t value) {
 std::string format_bytes(double bytes) {
   static constexpr std::array kUnits{"B", "kB", "MB", "GB", "TB", "PB"};
   std::size_t unit = 0;
-  while (bytes >= 1000 && unit + 1 < kUnits.size()) {
+  while (bytes >= 999.5 && unit + 1 < kUnits.size()) {  // what would round to 1000
     bytes /= 1000;
     ++unit;
   }
-  return unit == 0 ? fmt::format("{:.0f} B", bytes) : fmt::format("{:.3g} {}", bytes, kUnits[unit]);
+  if (unit == 0 || bytes >= 999.5) return fmt::format("{:.0f} {}", bytes, kUnits[unit]);
+  return fmt::format("{:.3g} {}", bytes, kUnits[unit]);
 }
 
 std::string format_duration(std::chrono::nanoseconds duration) {
   const double seconds = std::chrono::duration<double>(duration).count();
-  if (seconds < 1) return fmt::format("{:.0f} ms", seconds * 1000);
-  if (seconds < 60) return fmt::format("{:.1f} s", seconds);
+  if (seconds < 0.9995) return fmt::format("{:.0f} ms", seconds * 1000);
+  if (seconds < 59.95) return fmt::format("{:.1f} s", seconds);
   const auto whole = static_cast<std::uint64_t>(std::llround(seconds));
   if (whole < 3600) return fmt::format("{} m {:02} s", whole / 60, whole % 60);
   return fmt::format("{} h {:02} m", whole / 3600, whole / 60 % 60);
@@ -93,7 +95,10 @@ std::string printable(std::string_view text, std::size_t max_bytes) {
   const bool cut = text.size() > max_bytes;
   if (cut) {
     std::size_t end = max_bytes;
-    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
+    // A character has at most three bytes behind its first; more are no text and are shown as what they are.
+    std::size_t back = 0;
+    while (back < 4 && back < end && (static_cast<unsigned char>(text[end - back]) & 0xC0) == 0x80) ++back;
+    if (back < 4) end -= back;
     text = text.substr(0, end);
   }
   const bool utf8 = is_utf8(text);
@@ -109,27 +114,43 @@ std::string printable(std::string_view text, std::size_t max_bytes) {
   return out;
 }
 
+namespace {
+
+// Length of "scheme://" at the start; 0 without one. ("user:a://b@host" has none.)
+std::size_t scheme_length(std::string_view dsn) {
+  const auto end = dsn.find("://");
+  if (end == std::string_view::npos) return 0;
+  const bool plain = std::all_of(dsn.begin(), dsn.begin() + static_cast<std::ptrdiff_t>(end), [](char c) {
+    return (lower(c) >= 'a' && lower(c) <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.';
+  });
+  return plain ? end + 3 : 0;
+}
+
+}  // namespace
+
 std::string redact(std::string_view dsn) {
   std::string out(dsn);
-  // user:password@ between the scheme and the path
-  const auto scheme = out.find("://");
-  const auto start = scheme == std::string::npos ? 0 : scheme + 3;
-  auto stop = out.find_first_of("/?", start);
-  if (stop == std::string::npos) stop = out.size();
-  // A password may hold an unescaped '/' or '?' by mistake: the last '@' decides.
+  // user:password@ between the scheme and the path. A password may hold an unescaped '/', '?' or '@' by mistake: the
+  // last '@' decides.
+  const auto start = scheme_length(dsn);
   const auto at = out.rfind('@');
   if (at != std::string::npos && at >= start) {
     const auto colon = out.find(':', start);
     if (colon != std::string::npos && colon < at) out.replace(colon + 1, at - colon - 1, "***");
   }
-  for (std::size_t from = 0;;) {
-    const auto found = out.find("token=", from);
-    if (found == std::string::npos) break;
-    const auto value = found + 6;
-    auto end = out.find_first_of("&# ", value);
-    if (end == std::string::npos) end = out.size();
-    out.replace(value, end - value, "***");
-    from = value + 3;
+  std::string small = out;
+  std::transform(small.begin(), small.end(), small.begin(), lower);
+  for (const std::string_view name : {"token=", "totp_code=", "password="}) {
+    for (std::size_t from = 0;;) {
+      const auto found = small.find(name, from);
+      if (found == std::string::npos) break;
+      const auto value = found + name.size();
+      auto end = out.find_first_of("&# ", value);
+      if (end == std::string::npos) end = out.size();
+      out.replace(value, end - value, "***");
+      small.replace(value, end - value, "***");
+      from = value + 3;
+    }
   }
   return out;
 }

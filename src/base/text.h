@@ -25,7 +25,7 @@ std::optional<std::chrono::milliseconds> parse_duration(std::string_view text);
 /// A text fit for a message: control bytes as \xNN, cut to `max_bytes` with "…" at a character boundary.
 std::string printable(std::string_view text, std::size_t max_bytes = 80);
 
-/// A DSN or URL with the password and token replaced by "***".
+/// A DSN or URL with password, tokens and one-time codes replaced by "***".
 std::string redact(std::string_view dsn);
 
 /// True when `text` is well-formed UTF-8 (no surrogates, nothing above U+10FFFF).
