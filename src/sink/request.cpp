@@ -82,10 +82,23 @@ std::string insert_statement(const schema::TableVersion& version, Addressing add
                      marks(version.columns.size() + version.tags.size()));
 }
 
+RequestPlanner::RequestPlanner(Window& window, const WriteOptions& options) : window_(window), options_(options) {
+  const auto parts = window.parts();
+  mixed_units_ = std::any_of(parts.begin(), parts.end(), [&](const Part& part) {
+    return part.chunk->rows.time_unit() != parts.front().chunk->rows.time_unit();
+  });
+}
+
 // Rows of a run from `begin` on that still fit into the request; at least one when the request is empty.
 std::uint32_t RequestPlanner::piece(const TableRuns& table, std::uint32_t begin, std::uint32_t end,
                                     std::uint32_t rows_left, std::size_t& bytes_left) const {
-  const auto most = std::min({end - begin, rows_left, static_cast<std::uint32_t>(Limits::rows_per_table)});
+  auto most = std::min({end - begin, rows_left, static_cast<std::uint32_t>(Limits::rows_per_table)});
+  if (mixed_units_) {
+    const auto unit_of = [&](std::uint32_t row) { return window_.chunk_of(window_.rows()[row]).rows.time_unit(); };
+    std::uint32_t same = 1;
+    while (same < most && unit_of(begin + same) == unit_of(begin)) ++same;
+    most = std::min(most, same);
+  }
   const std::size_t fixed = fixed_row_bytes(*table.version);
   std::uint32_t rows = 0;
   if (!has_text(*table.version)) {
@@ -302,7 +315,7 @@ void RequestBuilder::put_column(const data::Column& column, std::uint32_t rows, 
       const Cell cell = cell_at(i);
       out.state[i] = static_cast<std::uint8_t>(cell.state);
       const auto value = cell.state == CellState::value ? bytes_of(cell.slot) : std::string_view();
-      std::memcpy(data, value.data(), value.size());
+      if (!value.empty()) std::memcpy(data, value.data(), value.size());
       data += value.size();
       wire::store(out.lengths + 4 * std::size_t{i}, static_cast<std::int32_t>(value.size()));
     }

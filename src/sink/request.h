@@ -19,7 +19,7 @@ enum class Addressing : std::uint8_t {
   quoted,    ///< INSERT INTO ? USING stb (tags) TAGS (…) (columns): for names that the other forms misread
 };
 
-/// What one request carries: runs of one super table, each child table once.
+/// What one request carries: runs of one super table, each child table once, and the times of a run in one unit.
 struct Request {
   std::shared_ptr<const schema::TableVersion> version;
   Addressing addressing = Addressing::creating;
@@ -37,7 +37,7 @@ std::string insert_statement(const schema::TableVersion& version, Addressing add
 /// the rest of the window can do without tags.
 class RequestPlanner {
  public:
-  RequestPlanner(Window& window, const WriteOptions& options) : window_(window), options_(options) {}
+  RequestPlanner(Window& window, const WriteOptions& options);
   /// The next request, or false at the end. Looks at ChildTable::exists when it is called.
   bool next(Request& request);
 
@@ -52,6 +52,7 @@ class RequestPlanner {
                       std::size_t& bytes_left) const;
   Window& window_;
   const WriteOptions& options_;
+  bool mixed_units_ = false;  // the window holds sources whose times have different units
   Place at_;
   std::vector<Addressing> kind_;  // of the present table's runs, fixed when its first pass starts
 };

@@ -50,6 +50,7 @@ void Session::sleep(std::chrono::milliseconds time) {
   std::condition_variable_any wake;
   std::unique_lock lock(mutex);
   wake.wait_for(lock, stop_, time, [] { return false; });
+  if (stop_.stop_requested()) throw Error(Errc::stopped, options_.display() + ": stopped while waiting for the target");
 }
 
 void Session::recover(const Failure& failure) {

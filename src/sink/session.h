@@ -44,7 +44,7 @@ class Session {
   /// Waits before the next try, then makes sure of a connection. Throws Error: retry time used up (with the cause), a
   /// login that is refused, or stop asked for.
   void recover(const Failure& failure);
-  /// Waits without the stop token being ignored; throws Error(Errc::stopped) when it was asked for.
+  /// Waits; throws Error(Errc::stopped) as soon as a stop is asked for.
   void sleep(std::chrono::milliseconds time);
   [[nodiscard]] const client::Options& options() const noexcept { return options_; }
   [[nodiscard]] bool stopping() const { return stop_.stop_requested(); }

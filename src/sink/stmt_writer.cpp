@@ -66,9 +66,20 @@ void StmtWriter::check_generation() {
   generation_ = session_.generation();
 }
 
+// Tickets and bound rows belong to the connection that the statements were made on; asking another one for them would
+// be a mistake of ours, not a failure of the server.
+std::optional<Failure> StmtWriter::lost_connection() const {
+  if (session_.is_open() && session_.generation() == generation_) return std::nullopt;
+  Failure failure;
+  failure.kind = ErrorClass::reconnect;
+  failure.text = session_.options().display() + ": the connection was lost";
+  return failure;
+}
+
 std::optional<Failure> StmtWriter::answer_of(client::Ticket ticket) {
   const auto start = Clock::now();
-  std::optional<Failure> failure;
+  auto failure = lost_connection();
+  if (failure) return failure;
   try {
     const auto answer = session_.connection().wait(ticket);
     if (!answer.ok()) {
@@ -107,7 +118,8 @@ std::optional<Failure> StmtWriter::bind(const Request& request, int turn, Built&
 // Executes what was bound into the statement of that turn and waits for it.
 std::optional<Failure> StmtWriter::execute(const Request& request, int turn) {
   const auto key = key_of(request, turn);
-  std::optional<Failure> failure;
+  auto failure = lost_connection();
+  if (failure) return failure;
   try {
     auto& statement = statements_.get(key, *request.version, session_.connection());
     failure = answer_of(session_.connection().send_exec(statement));
@@ -161,6 +173,7 @@ void StmtWriter::write(Window& window) {
       const unsigned deliveries = deliveries_;
       land(flight);
       // When the one before had to be delivered on its own, what was bound here is gone and is bound again.
+      if (!failure && deliveries == deliveries_) failure = lost_connection();
       if (!failure && deliveries == deliveries_) {
         try {
           next.exec = session_.connection().send_exec(

@@ -66,6 +66,7 @@ class StmtWriter : public Writer {
   void check_generation();
   std::optional<Failure> bind(const Request& request, int turn, Built& built);
   std::optional<Failure> execute(const Request& request, int turn);
+  [[nodiscard]] std::optional<Failure> lost_connection() const;
   std::optional<Failure> answer_of(client::Ticket ticket);
   void acknowledge(const Request& request, const Built& built, std::size_t bytes,
                    std::chrono::steady_clock::time_point start);
