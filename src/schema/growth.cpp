@@ -30,7 +30,8 @@ Reason limit_passed(const data::SuperTable& table) {
   if (table.tags.size() > Limits::tags)
     return {0x0115, fmt::format("super table '{}' would have {} tags; TDengine allows {}", table.name,
                                 table.tags.size(), Limits::tags)};
-  if (const auto all = table.columns.size() + table.tags.size(); all > Limits::columns)
+  // A table without tags gets one.
+  if (const auto all = table.columns.size() + std::max<std::size_t>(1, table.tags.size()); all > Limits::columns)
     return {0x0115, fmt::format("super table '{}' would have {} columns and tags; TDengine allows {}", table.name, all,
                                 Limits::columns)};
   if (const auto bytes = declared_sum(table.tags); bytes > Limits::tag_bytes)
@@ -51,6 +52,20 @@ Column new_column(std::string_view name, Type type, std::size_t length) {
   return column;
 }
 
+// A column that the source declares is added as declared, with room for the longest value.
+Column missing_column(const std::vector<Column>* declared, std::string_view name, Type type, std::size_t length) {
+  if (declared != nullptr) {
+    for (const auto& meant : *declared) {
+      if (meant.name != name || meant.type != type) continue;
+      Column column = meant;
+      column.composite_key = false;  // ALTER cannot add one
+      if (data::is_variable(type) && column.width < length) column.width = data::schemaless_width(type, length);
+      return column;
+    }
+  }
+  return new_column(name, type, length);
+}
+
 // Why a super table of that name cannot be spoken of in SQL over a text protocol; nothing when it can.
 Reason unspeakable(std::string_view table) {
   if (table.find('.') != std::string_view::npos)
@@ -58,6 +73,11 @@ Reason unspeakable(std::string_view table) {
                                 table)};
   if (!is_utf8(table)) return {0x0200, "the name of the super table is not UTF-8"};
   return {};
+}
+
+bool names(const std::vector<Column>* declared, std::string_view name) {
+  return declared != nullptr &&
+         std::any_of(declared->begin(), declared->end(), [&](const Column& c) { return c.name == name; });
 }
 
 }  // namespace
@@ -94,8 +114,11 @@ void Growth::admit(data::RowSet& rows) {
     TableState& state = state_of(shape.table);
     if (std::find(states.begin(), states.end(), &state) == states.end()) states.push_back(&state);
   }
-  std::vector<Reason> refused(shapes.size());
-  for (TableState* state : states) admit_table(*state, rows, refused);
+  Verdict verdict;
+  verdict.refused.resize(shapes.size());
+  verdict.rows.resize(shapes.size());
+  const auto& refused = verdict.refused;
+  for (TableState* state : states) admit_table(*state, rows, verdict);
 
   // Fresh series in input order: their tags were planned with the columns; here their fate is written down.
   for (const auto& [series, row] : rows.fresh()) {
@@ -112,7 +135,8 @@ void Growth::admit(data::RowSet& rows) {
     plan.known_columns = plan.next.columns.size();
     plan.known_tags = plan.next.tags.size();
     Reason why;
-    plan_tags(*series, plan, why);
+    if (plan_tags(*series, plan, why))
+      why = {0x3002, fmt::format("its tags do not fit super table '{}' any more", state.ref->name)};
     series->set_state(data::Series::State::refused);
     rows.reject({row->offset, row->length, 0, std::move(why)});
     rows.refuse(*row);
@@ -121,8 +145,8 @@ void Growth::admit(data::RowSet& rows) {
   bool any_refused = false;
   for (std::size_t i = 0; i < shapes.size(); ++i) {
     if (shapes[i].rows == 0) continue;
-    if (refused[i].text.empty()) shapes[i].resolved = resolve(*shapes[i].table->state, shapes[i]);
-    else any_refused = true;
+    if (!refused[i].text.empty()) any_refused = true;
+    else if (verdict.rows[i] > 0) shapes[i].resolved = resolve(*shapes[i].table->state, shapes[i]);
   }
   if (any_refused) {
     rows.for_each_row([&](data::Row& row) {
@@ -136,16 +160,18 @@ void Growth::admit(data::RowSet& rows) {
 }
 
 std::optional<Reason> Growth::objection(data::RowSet& rows) {
-  std::vector<Reason> refused(rows.shapes().size());
+  Verdict verdict;
+  verdict.refused.resize(rows.shapes().size());
+  verdict.rows.resize(rows.shapes().size());
   std::vector<TableState*> seen;
   for (const auto& shape : rows.shapes()) {
     if (shape.rows == 0) continue;
     TableState& state = state_of(shape.table);
     if (std::find(seen.begin(), seen.end(), &state) != seen.end()) continue;
     seen.push_back(&state);
-    Plan plan = make_plan(state, rows, refused);
+    Plan plan = make_plan(state, rows, verdict);
     for (std::size_t i = 0; i < rows.shapes().size(); ++i)
-      if (rows.shapes()[i].table == state.ref && !refused[i].text.empty()) return refused[i];
+      if (rows.shapes()[i].table == state.ref && !verdict.refused[i].text.empty()) return verdict.refused[i];
     Reason why;
     for (const auto& [series, row] : rows.fresh())
       if (series->child->table == state.ref && !plan_tags(*series, plan, why)) return why;
@@ -191,11 +217,11 @@ void Growth::look_up(TableState& state) {
     state.refused = {0x3006, fmt::format("super table '{}' has a composite primary key", state.ref->name)};
 }
 
-void Growth::admit_table(TableState& state, data::RowSet& rows, std::vector<Reason>& refused) {
+void Growth::admit_table(TableState& state, data::RowSet& rows, Verdict& verdict) {
   // Losing a race against another loader changes what stands on the server: plan again, each time on the new truth.
   constexpr int kTries = 8;
   for (int attempt = 0; attempt < kTries; ++attempt) {
-    const Plan plan = make_plan(state, rows, refused);
+    const Plan plan = make_plan(state, rows, verdict);
     if (plan.used_columns.empty()) return;  // every row refused
     if (apply(state, plan)) {
       renew_version(state, plan);
@@ -207,7 +233,8 @@ void Growth::admit_table(TableState& state, data::RowSet& rows, std::vector<Reas
                                         state.ref->name));
 }
 
-Growth::Plan Growth::make_plan(TableState& state, data::RowSet& rows, std::vector<Reason>& refused) {
+Growth::Plan Growth::make_plan(TableState& state, data::RowSet& rows, Verdict& verdict) {
+  auto& refused = verdict.refused;
   Plan plan;
   plan.next = state.on_server;
   plan.known_columns = plan.next.columns.size();
@@ -223,10 +250,9 @@ Growth::Plan Growth::make_plan(TableState& state, data::RowSet& rows, std::vecto
   }
   auto& shapes = rows.shapes();
   for (std::size_t i = 0; i < shapes.size(); ++i) {
-    if (shapes[i].table != state.ref || shapes[i].rows == 0) continue;
+    if (shapes[i].table != state.ref) continue;
     refused[i] = state.refused;
-    if (!refused[i].text.empty()) continue;
-    plan_columns(shapes[i], plan, refused[i]);
+    verdict.rows[i] = shapes[i].rows;
   }
   if (state.refused.code == kTableExists) {
     // The server comes to another answer when no tags are given. Of a refused table every row is among the fresh ones.
@@ -234,12 +260,23 @@ Growth::Plan Growth::make_plan(TableState& state, data::RowSet& rows, std::vecto
       if (series->child->table == state.ref && row->shape != data::kRefusedShape && series->tags.empty())
         refused[row->shape].code = kInvalidMessage;
   }
+  const auto unsettled = [&](const data::Series& series, const data::Row& row) {
+    return series.child->table == state.ref && row.shape != data::kRefusedShape && refused[row.shape].text.empty() &&
+           series.state() != data::Series::State::admitted && !settled(state, series);
+  };
+  // Rows whose tags do not fit are going to be refused: what only they bring must not be declared.
+  Plan probe = plan;
   for (const auto& [series, row] : rows.fresh()) {
-    if (series->child->table != state.ref || row->shape == data::kRefusedShape) continue;
-    if (!refused[row->shape].text.empty() || series->state() == data::Series::State::admitted) continue;
-    if (settled(state, *series)) continue;
+    Reason ignored;
+    if (unsettled(*series, *row) && !plan_tags(*series, probe, ignored)) --verdict.rows[row->shape];
+  }
+  for (std::size_t i = 0; i < shapes.size(); ++i) {
+    if (shapes[i].table != state.ref || !refused[i].text.empty() || verdict.rows[i] == 0) continue;
+    plan_columns(shapes[i], plan, refused[i]);
+  }
+  for (const auto& [series, row] : rows.fresh()) {
     Reason ignored;  // admit() looks again once the server's answer is known
-    plan_tags(*series, plan, ignored);
+    if (unsettled(*series, *row)) plan_tags(*series, plan, ignored);
   }
   if (plan.next.tags.empty()) {
     plan.next.tags.push_back(new_column(options_.default_tag, Type::nchar, 0));
@@ -259,6 +296,7 @@ bool Growth::plan_columns(const data::Shape& shape, Plan& plan, Reason& why) con
     }
     return trial;
   };
+  const auto* const declared = shape.table->declared ? &shape.table->declared->columns : nullptr;
   for (std::size_t f = 0; f < shape.fields.size(); ++f) {
     const auto& field = shape.fields[f];
     const auto length = shape.max_length[f];
@@ -274,7 +312,7 @@ bool Growth::plan_columns(const data::Shape& shape, Plan& plan, Reason& why) con
         why = {0x0200, fmt::format("the name of a new field of super table '{}' is not UTF-8", plan.next.name)};
         return false;
       }
-      change().next.columns.push_back(new_column(field.name, field.type, length));
+      change().next.columns.push_back(missing_column(declared, field.name, field.type, length));
       continue;
     }
     const Column& column = now.next.columns[*at];
@@ -286,7 +324,7 @@ bool Growth::plan_columns(const data::Shape& shape, Plan& plan, Reason& why) con
       return false;
     }
     if (!data::is_variable(column.type) || column.type == Type::blob) continue;
-    const bool is_new = *at >= plan.known_columns;
+    const bool is_new = *at >= plan.known_columns && !names(declared, field.name);
     if (is_new ? data::schemaless_width(column.type, length) > column.width : column.width < length) {
       auto& width = change().next.columns[*at].width;
       width = std::max(width, data::schemaless_width(column.type, length));
@@ -318,6 +356,7 @@ bool Growth::plan_tags(const data::Series& series, Plan& plan, Reason& why) cons
                                series.child->name)};
     return false;
   }
+  const auto* const declared = series.child->table->declared ? &series.child->table->declared->tags : nullptr;
   for (const auto& tag : series.tags) {
     const auto key = registry_.tag_key_name(tag.key);
     const Plan& now = copied ? trial : plan;
@@ -332,7 +371,7 @@ bool Growth::plan_tags(const data::Series& series, Plan& plan, Reason& why) cons
         why = {0x0200, fmt::format("the key of a new tag of super table '{}' is not UTF-8", plan.next.name)};
         return false;
       }
-      change().next.tags.push_back(new_column(key, tag.type, tag.length));
+      change().next.tags.push_back(missing_column(declared, key, tag.type, tag.length));
       continue;
     }
     const Column& column = now.next.tags[*at];
@@ -344,7 +383,7 @@ bool Growth::plan_tags(const data::Series& series, Plan& plan, Reason& why) cons
       return false;
     }
     if (!data::is_variable(column.type) || column.type == Type::json) continue;
-    const bool is_new = *at >= plan.known_tags;
+    const bool is_new = *at >= plan.known_tags && !names(declared, key);
     if (is_new ? data::schemaless_width(column.type, tag.length) > column.width : column.width < tag.length) {
       auto& width = change().next.tags[*at].width;
       width = std::max(width, data::schemaless_width(column.type, tag.length));
@@ -418,7 +457,15 @@ void Growth::renew_version(TableState& state, const Plan& plan) {
   if (!server.columns.empty()) next->columns.push_back(server.columns[0]);
   // The server's present declaration of what was bound before, then what this chunk brought.
   if (old != nullptr) {
-    for (const auto& column : old->columns) take(next->columns, server.columns, column.name);
+    for (std::size_t i = 0; i < old->columns.size(); ++i) {
+      const auto& column = old->columns[i];
+      take(next->columns, server.columns, column.name);
+      // Rows under way know their columns by index.
+      if (next->columns.size() <= i || next->columns[i].name != column.name || next->columns[i].type != column.type)
+        throw Error(Errc::server, fmt::format("column '{}' of super table '{}' was dropped or changed its type while the "
+                                              "load was writing it; load again once nobody alters the table",
+                                              column.name, state.ref->name));
+    }
     for (const auto& tag : old->tags) take(next->tags, server.tags, tag.name);
   }
   for (const auto& name : plan.used_columns) take(next->columns, server.columns, name);

@@ -90,10 +90,15 @@ class Growth {
 
  private:
   struct Plan;
+  /// What becomes of the rows of a chunk.
+  struct Verdict {
+    std::vector<data::Reason> refused;  ///< [shapes] not empty: all rows of the shape are refused
+    std::vector<std::uint32_t> rows;    ///< [shapes] rows whose tags fit
+  };
   TableState& state_of(data::SuperTableRef* ref);
   void look_up(TableState& state);
-  void admit_table(TableState& state, data::RowSet& rows, std::vector<data::Reason>& refused);
-  Plan make_plan(TableState& state, data::RowSet& rows, std::vector<data::Reason>& refused);
+  void admit_table(TableState& state, data::RowSet& rows, Verdict& verdict);
+  Plan make_plan(TableState& state, data::RowSet& rows, Verdict& verdict);
   bool plan_columns(const data::Shape& shape, Plan& plan, data::Reason& why) const;
   bool plan_tags(const data::Series& series, Plan& plan, data::Reason& why) const;
   bool settled(const TableState& state, const data::Series& series) const noexcept;
