@@ -132,6 +132,9 @@ void add_source_flags(CLI::App& command, SourceFlags& flags) {
       ->group(csv);
   command.add_option("--timezone", flags.timezone, "Zone of times without offset: IANA name or +02:00 (default: UTC)")
       ->group(csv);
+  // One value each time, so that a flag never takes the sources behind it.
+  for (auto* const option : command.get_options())
+    if (option->get_group() == csv) option->allow_extra_args(false);
 }
 
 SourceOptions to_options(const SourceFlags& flags) {
@@ -150,7 +153,13 @@ SourceOptions to_options(const SourceFlags& flags) {
   naming.dot_to_underscore = flags.dot_to_underscore == "on";
 
   auto& csv = options.mapping;
-  if (!flags.mapping.empty()) csv = schema::load_csv_mapping(flags.mapping);
+  if (!flags.mapping.empty()) {
+    try {
+      csv = schema::load_csv_mapping(flags.mapping);
+    } catch (const Error& error) {  // also one that cannot be read is a wrong flag
+      throw Error(Errc::config, std::string("--mapping: ") + error.what());
+    }
+  }
   const auto take = [](std::string& into, const std::string& from) {
     if (!from.empty()) into = from;
   };

@@ -100,6 +100,11 @@ std::vector<std::pair<std::string, std::string>> settings_of(const LoadFlags& fl
           {"rejects", flags.rejects}};
 }
 
+struct NothingToRead {};
+
+// The server's code for a timestamp that the database does not keep.
+constexpr std::int32_t kTimeOutOfRange = 0x060B;
+
 // The parts of a running load; made in this order, ended in the other.
 class Load {
  public:
@@ -114,6 +119,7 @@ class Load {
         byte_rate_(plan_.rate.bytes_per_second),
         observer_(counters_, latencies_, rejects_, row_rate_, byte_rate_, stop_.get_token()) {
     registry_.set_max_children(flags.max_child_tables);
+    unreadable_.resize(plan_.inputs.size());
     for (const auto& input : plan_.inputs) counters_.bytes_total += input.size;
     if (std::any_of(plan_.inputs.begin(), plan_.inputs.end(), [](const auto& input) { return input.standard_input; }))
       counters_.bytes_total = 0;  // unknown
@@ -133,8 +139,10 @@ class Load {
   void say_notes() {
     for (const auto& note : opener_.take_notes()) say(note);
   }
+  data::Precision needed_precision();
   void prepare_target();
   std::unique_ptr<sink::Writer> make_writer();
+  void refuse_before_the_first_row(const pipeline::RunResult& result) const;
   int finish(const pipeline::RunResult& result, std::chrono::nanoseconds elapsed, int signal);
 
   const LoadFlags& flags_;
@@ -154,17 +162,32 @@ class Load {
   std::unique_ptr<schema::Catalog> catalog_;
   std::unique_ptr<schema::Growth> growth_;
   std::vector<std::string> schema_changes_;
+  std::vector<std::string> unreadable_;  // by source: why it could not be looked at
 };
+
+// The first source that can be read tells it. Throws NothingToRead when there is none.
+data::Precision Load::needed_precision() {
+  for (std::size_t i = 0; i < plan_.inputs.size(); ++i) {
+    try {
+      return opener_.probe(plan_.inputs[i]);
+    } catch (const Error& error) {
+      if (error.code() != Errc::io) throw;
+      unreadable_[i] = error.what();
+    }
+  }
+  throw NothingToRead();
+}
 
 void Load::prepare_target() {
   target_ = Target::resolve(flags_.target);
   TargetTimes times;
   if (target_->is_null()) {
-    plan_.write.precision = target_->wanted_precision().value_or(opener_.probe(plan_.inputs.front()));
+    const auto wanted = target_->wanted_precision();
+    plan_.write.precision = wanted ? *wanted : needed_precision();
     times.precision = plan_.write.precision;
     catalog_ = std::make_unique<sink::MemoryCatalog>();
   } else {
-    const auto probe = [this] { return opener_.probe(plan_.inputs.front()); };
+    const auto probe = [this] { return needed_precision(); };
     const auto database = target_->prepare_database(probe, stop_.get_token(), [this](const std::string& text) { say(text); });
     plan_.write.precision = database.precision;
     times.precision = database.precision;
@@ -194,7 +217,18 @@ std::unique_ptr<sink::Writer> Load::make_writer() {
 int Load::run() {
   const auto start = std::chrono::steady_clock::now();
   const SignalGuard signals(stop_);
-  prepare_target();
+  pipeline::RunResult result;
+  try {
+    prepare_target();
+  } catch (const NothingToRead&) {
+    for (const auto& error : unreadable_) result.sources.emplace_back().error = error;
+    return finish(result, std::chrono::steady_clock::now() - start, SignalGuard::received());
+  } catch (const Error& error) {
+    const int signal = SignalGuard::received();
+    if (signal == 0) throw;
+    fmt::print(stderr, "penstock: interrupted before the first row: {}\n", error.what());
+    return signal == SIGTERM ? kTerminated : kInterrupted;
+  }
   say_notes();
   if (!plan_.source.forward_lines) {
     schema::Growth::Options growth;
@@ -203,14 +237,16 @@ int Load::run() {
     growth.on_change = [this](const std::string& statement) { schema_changes_.push_back(statement); };
     growth_ = std::make_unique<schema::Growth>(*catalog_, registry_, growth);
   }
-  pipeline::RunResult result;
   {
     pipeline::LaneGroup lanes(plan_.lanes, plan_.lane, budget_, ledger_, counters_, registry_,
                               [this](std::uint32_t) { return make_writer(); });
     const report::Progress progress(counters_, flags_.quiet ? report::ProgressStyle::none : report::default_progress_style());
     pipeline::RunPlan run;
     run.inputs = plan_.inputs;
-    run.open = [this](const io::Input& input, std::uint32_t source) { return opener_.open(input, source); };
+    run.open = [this](const io::Input& input, std::uint32_t source) {
+      if (!unreadable_[source].empty()) throw Error(Errc::io, unreadable_[source]);
+      return opener_.open(input, source);
+    };
     run.growth = growth_.get();
     run.lanes = &lanes;
     run.rejects = &rejects_;
@@ -221,7 +257,19 @@ int Load::run() {
     result = pipeline::run(run, stop_);
   }
   say_notes();
+  refuse_before_the_first_row(result);
   return finish(result, std::chrono::steady_clock::now() - start, SignalGuard::received());
+}
+
+// What is wrong with the configuration is said as for any wrong flag, not in a report about no rows.
+void Load::refuse_before_the_first_row(const pipeline::RunResult& result) const {
+  if (!result.error || ledger_.total().read > 0) return;
+  try {
+    std::rethrow_exception(result.error);
+  } catch (const Error& error) {
+    if (error.code() == Errc::config || error.code() == Errc::auth) throw;
+  } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): the report tells it
+  }
 }
 
 int Load::finish(const pipeline::RunResult& result, std::chrono::nanoseconds elapsed, int signal) {
@@ -242,6 +290,11 @@ int Load::finish(const pipeline::RunResult& result, std::chrono::nanoseconds ela
   for (const auto& group : rejects_.groups())
     summary.rejects.push_back({group.reason, group.code, group.count, group.first});
   summary.rejects_file = rejects_.location();
+  const bool out_of_time = std::any_of(summary.rejects.begin(), summary.rejects.end(),
+                                       [](const auto& group) { return group.code == kTimeOutOfRange; });
+  if (out_of_time && !target_->is_null())
+    summary.advice = fmt::format("for rows older than KEEP: ALTER DATABASE {} KEEP 36500, then load the reject file",
+                                 data::quote_identifier(target_->options().database));
   summary.requests = counters_.requests;
   summary.retries = counters_.retries;
   summary.reconnects = counters_.reconnects;

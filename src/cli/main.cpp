@@ -1,11 +1,13 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 
 #include "base/error.h"
 #include "base/log.h"
+#include "cli/arguments.h"
 #include "cli/check_command.h"
 #include "cli/exit_status.h"
 #include "cli/load_command.h"
@@ -26,13 +28,10 @@ int status_of(const Error& error) {
   }
 }
 
-// Environment twins: --request-timeout is PENSTOCK_REQUEST_TIMEOUT.
 void name_environment(CLI::App& command) {
   for (auto* const option : command.get_options()) {
-    auto name = option->get_single_name();
-    if (option->get_lnames().empty() || name == "help" || name == "version" || name == "config") continue;
-    for (auto& c : name) c = c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-    option->envname("PENSTOCK_" + name);
+    if (option->get_lnames().empty() || option->get_single_name() == "help") continue;
+    option->envname(cli::environment_name(option->get_lnames().front()));
   }
 }
 
@@ -40,6 +39,7 @@ void name_environment(CLI::App& command) {
 
 int main(int argc, char** argv) {
   int status = cli::kOk;
+  std::string config;
   CLI::App program{"penstock: text in, columns out, every row accounted for. The bulk loader for TDengine.", "penstock"};
   program.set_version_flag("--version", std::string("penstock ") + cli::kVersion);
   program.require_subcommand(1);
@@ -50,16 +50,19 @@ int main(int argc, char** argv) {
   cli::add_query_command(program, status);
   cli::add_sandbox_command(program, status);
   for (auto* const command : program.get_subcommands({})) {
-    command->set_config("--config", "", "TOML file with any of these flags");
+    // Read before the flags are parsed: this option only shows it in the help and takes the name.
+    command->add_option("--config", config, "TOML file with any of these flags");
     command->get_formatter()->column_width(34);
     name_environment(*command);
   }
   try {
-    program.parse(argc, argv);
+    auto arguments = cli::with_settings(program, {argv + 1, argv + argc});
+    std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
+    program.parse(std::move(arguments));
   } catch (const CLI::ParseError& error) {
     // Help and version are no errors; a wrong flag is, and says where help is.
     if (error.get_exit_code() == 0) return program.exit(error);
-    fmt::print(stderr, "penstock: {}\n", error.what());
+    fmt::print(stderr, "penstock: {}\n", cli::explain(program, error));
     const auto chosen = program.get_subcommands();
     fmt::print(stderr, "Try: penstock {}--help\n", chosen.empty() ? "" : chosen.front()->get_name() + " ");
     return cli::kUsage;

@@ -22,6 +22,14 @@ std::int64_t from_ns(std::int64_t ns, data::Precision unit) {
   return ns / (1'000'000'000 / data::units_per_second(unit));
 }
 
+// Databases of milliseconds and microseconds take times up to the year 2970, later than nanoseconds can say.
+std::int64_t last_time(const TargetTimes& times, data::Precision unit) {
+  constexpr std::int64_t kLastSecond = 31'556'995'200;
+  if (times.precision && times.last_ns == INT64_MAX && unit != data::Precision::nanoseconds)
+    return kLastSecond * data::units_per_second(unit);
+  return from_ns(times.last_ns, unit);
+}
+
 bool looks_binary(std::string_view head) {
   const auto sample = head.substr(0, 4096);
   const auto odd = std::count_if(sample.begin(), sample.end(), [](char c) {
@@ -181,14 +189,15 @@ pipeline::OpenedSource SourceOpener::open(const io::Input& input, std::uint32_t)
     }
     format::CsvOptions csv;
     csv.naming = options_.naming;
-    csv.range = {from_ns(times_.first_ns, probed.plan->time_unit), from_ns(times_.last_ns, probed.plan->time_unit)};
+    csv.range = {from_ns(times_.first_ns, probed.plan->time_unit), last_time(times_, probed.plan->time_unit)};
     opened.parsers = std::make_shared<pipeline::ParserPool>([this, plan = probed.plan, csv] {
       return std::make_unique<format::CsvParser>(registry_, *plan, csv);
     });
     opened.reject_extension = "csv";
     if (keep_plans_) plans_.emplace_back(input.name, probed.plan);
   } else {
-    if (!options_.forward_lines)
+    // An empty source has no timestamps that could lose anything.
+    if (!options_.forward_lines && !probed.reader->peek(1).empty())
       check_precision(input, precision_for(options_.precision.value_or(format::TimeUnit::nanoseconds)));
     opened.parsers = line_pool();
     opened.reject_extension = "line";

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -155,7 +156,7 @@ void Rejects::put_piece(std::uint32_t source, std::string_view piece) {
   file_of(source).records.append(piece);
 }
 
-void Rejects::put(const RejectedRecord& rejected, std::uint64_t rows_read) {
+void Rejects::add(const RejectedRecord& rejected) {
   const std::lock_guard lock(mutex_);
   const auto& source = sources_[rejected.source];
   ++count_;
@@ -184,6 +185,10 @@ void Rejects::put(const RejectedRecord& rejected, std::uint64_t rows_read) {
     file.reasons.append(reason.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
     file.reasons.append("\n");
   }
+}
+
+void Rejects::check_limits(std::uint64_t rows_read) {
+  const std::lock_guard lock(mutex_);
   const auto advice = " Look at the reasons" + (options_.discard ? std::string() : " beside the reject file") +
                       ", or raise --max-rejects";
   if (count_ > options_.max_rejects)
@@ -191,9 +196,10 @@ void Rejects::put(const RejectedRecord& rejected, std::uint64_t rows_read) {
   if (rows_read >= options_.early_rows &&
       static_cast<double>(count_) > options_.max_share * static_cast<double>(rows_read))
     throw Error(Errc::limit, fmt::format("more than {:.3g} % of the records were rejected.{}", 100 * options_.max_share, advice));
-  // Chunks are larger than a few rows, so the first 10,000 are looked at when about that many were read.
+  // Chunks are larger than a few rows, so the first 10,000 are looked at when at least that many were read.
+  if (std::exchange(early_over_, rows_read >= options_.early_rows)) return;
   const auto seen = std::max(rows_read, options_.early_rows);
-  if (seen < 2 * options_.early_rows && static_cast<double>(count_) > options_.early_share * static_cast<double>(seen))
+  if (static_cast<double>(count_) > options_.early_share * static_cast<double>(seen))
     throw Error(Errc::limit, fmt::format("more than half of the first {} records were rejected: is the format right?{}",
                                          format_count(options_.early_rows), advice));
 }

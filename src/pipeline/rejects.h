@@ -51,8 +51,15 @@ class Rejects {
   /// The header becomes known when the source is opened.
   void describe(std::uint32_t source, std::string header, std::string extension, std::string load_with);
 
-  /// Writes the record down. Throws Error(Errc::io) when the disk is full, Error(Errc::limit) past the limits.
-  void put(const RejectedRecord& rejected, std::uint64_t rows_read);
+  /// Writes the record down. Throws Error(Errc::io) when the disk is full, Error(Errc::limit) past the limits (the
+  /// record is written down all the same).
+  void put(const RejectedRecord& rejected, std::uint64_t rows_read) {
+    add(rejected);
+    check_limits(rows_read);
+  }
+  /// The two halves of put(), for who has several records that all count.
+  void add(const RejectedRecord& rejected);
+  void check_limits(std::uint64_t rows_read);
   /// A record too long to hold comes in pieces: each but the last through here, then put() with the last one.
   void put_piece(std::uint32_t source, std::string_view piece);
   /// Everything put so far is on disk when this returns. Throws Error(Errc::io).
@@ -80,6 +87,7 @@ class Rejects {
   std::vector<std::unique_ptr<File>> files_;
   std::map<std::pair<std::int32_t, std::string>, Group> groups_;
   std::uint64_t count_ = 0;
+  bool early_over_ = false;  // the first early_rows were looked at
   bool single_file_ = false;
 };
 

@@ -4,10 +4,23 @@
 #include <tbb/parallel_pipeline.h>
 #include <tbb/task_arena.h>
 
+#include <atomic>
+#include <utility>
+
 #include "base/error.h"
 #include "pipeline/stages.h"
 
 namespace penstock::pipeline {
+namespace {
+
+// What goes through the pipeline. Errors go along with it, so that all chunks before one that failed are still
+// dispatched, and because oneTBB does not free what is under way when a filter throws.
+struct Item {
+  std::unique_ptr<Work> work;
+  std::exception_ptr error;
+};
+
+}  // namespace
 
 RunResult run(const RunPlan& plan, std::stop_source stop) {
   RunResult result;
@@ -17,30 +30,63 @@ RunResult run(const RunPlan& plan, std::stop_source stop) {
   if (plan.lanes != nullptr) plan.lanes->on_failure([stop]() mutable { stop.request_stop(); });
   const auto token = stop.get_token();
   bool drain = true;
+  std::atomic<bool> ended{false};
+  bool dispatch_ended = false;
+  const auto fail = [&](std::exception_ptr error) {
+    result.error = std::move(error);
+    dispatch_ended = true;
+    ended = true;
+  };
+  using tbb::filter_mode;
+  using Token = std::shared_ptr<Item>;
+  const auto read = tbb::make_filter<void, Token>(filter_mode::serial_in_order, [&](tbb::flow_control& flow) -> Token {
+    auto item = std::make_shared<Item>();
+    try {
+      if (!ended) item->work = reader.next(token);
+    } catch (...) {
+      item->error = std::current_exception();
+      ended = true;
+    }
+    if (!item->work && !item->error) flow.stop();
+    return item;
+  });
+  const auto work = tbb::make_filter<Token, Token>(filter_mode::parallel, [&](Token item) {
+    if (item->error) return item;
+    try {
+      parse(plan, *item->work);
+      reader.learn(item->work->chunk->chunk.text.size(), item->work->chunk->rows.bytes());
+    } catch (...) {
+      plan.budget->release(std::exchange(item->work->reserved, 0));
+      item->error = std::current_exception();
+      ended = true;
+    }
+    return item;
+  });
+  const auto out = tbb::make_filter<Token, void>(filter_mode::serial_in_order, [&](const Token& item) {
+    if (dispatch_ended) return;
+    if (item->error) return fail(item->error);
+    try {
+      dispatch.take(*item->work);
+    } catch (...) {
+      fail(std::current_exception());
+    }
+  });
   try {
-    using tbb::filter_mode;
-    using Token = std::shared_ptr<Work>;
-    const auto read = tbb::make_filter<void, Token>(filter_mode::serial_in_order, [&](tbb::flow_control& flow) -> Token {
-      Token work = reader.next(token);
-      if (!work) flow.stop();
-      return work;
-    });
-    const auto work = tbb::make_filter<Token, Token>(filter_mode::parallel, [&](Token one) {
-      parse(plan, *one);
-      reader.learn(one->chunk->chunk.text.size(), one->chunk->rows.bytes());
-      return one;
-    });
-    const auto out = tbb::make_filter<Token, void>(filter_mode::serial_in_order, [&](const Token& one) { dispatch.take(*one); });
     // The calling thread works too, so this many threads parse.
     tbb::task_arena arena(static_cast<int>(plan.threads));
     arena.execute([&] { tbb::parallel_pipeline(plan.threads + 2, read & work & out); });
-  } catch (const Error& error) {
-    result.error = std::current_exception();
-    // Too many rejects: what came before is sound and is still written.
-    drain = error.code() == Errc::limit;
   } catch (...) {
     result.error = std::current_exception();
-    drain = false;
+  }
+  if (result.error) {
+    try {
+      std::rethrow_exception(result.error);
+    } catch (const Error& error) {
+      // Too many rejects or tables: what came before is sound and is still written.
+      drain = error.code() == Errc::limit;
+    } catch (...) {
+      drain = false;
+    }
   }
   result.interrupted = token.stop_requested() && (plan.lanes == nullptr || !plan.lanes->failed());
   if (plan.lanes != nullptr) {

@@ -37,6 +37,7 @@ bool ReadStage::open_next() {
     try {
       source_ = plan_.open(plan_.inputs[source], source);
       ends_[source].format = source_.format;
+      ends_[source].compression = io::to_string(source_.reader->compression());
       plan_.rejects->describe(source, source_.reject_header, source_.reject_extension, source_.load_with);
       return true;
     } catch (const Error& error) {
@@ -134,11 +135,23 @@ void DispatchStage::take_oversized(sink::ParsedChunk& chunk) {
 }
 
 void DispatchStage::write_rejects(sink::ParsedChunk& chunk) {
-  for (const auto& reject : chunk.rows.rejects())
-    plan_.rejects->put({chunk.chunk.source, line_of(chunk, reject.offset), chunk.chunk.offset + reject.offset,
-                        reject.column, reject.reason.code, false, reject.reason.text,
-                        chunk.chunk.text.substr(reject.offset, reject.length)},
-                       plan_.counters->rows_read.load(std::memory_order_relaxed));
+  if (chunk.rows.rejects().empty()) return;
+  // Those of the parser and those of the schema stage, in the order of the text; so lines are counted only once.
+  std::vector<const data::Reject*> rejects;
+  for (const auto& reject : chunk.rows.rejects()) rejects.push_back(&reject);
+  std::stable_sort(rejects.begin(), rejects.end(), [](const auto* a, const auto* b) { return a->offset < b->offset; });
+  auto line = chunk.first_line;
+  auto counted = chunk.chunk.text.begin();
+  // The ledger has all of them, so all of them go to the file, also when the limit is among them.
+  for (const auto* const reject : rejects) {
+    const auto begin = chunk.chunk.text.begin() + reject->offset;
+    line += static_cast<std::uint64_t>(std::count(counted, begin, '\n'));
+    counted = begin;
+    plan_.rejects->add({chunk.chunk.source, line, chunk.chunk.offset + reject->offset, reject->column,
+                        reject->reason.code, false, reject->reason.text,
+                        chunk.chunk.text.substr(reject->offset, reject->length)});
+  }
+  plan_.rejects->check_limits(plan_.counters->rows_read.load(std::memory_order_relaxed));
 }
 
 void DispatchStage::take(Work& work) {

@@ -91,6 +91,7 @@ std::string to_text(const Summary& summary) {
       out += fmt::format("  {:>10}  {}{}  (first: {})\n", format_count(reject.count), reject.reason, code, reject.first);
     }
   }
+  if (!summary.advice.empty()) line("advice", summary.advice);
   if (summary.sources.size() > 1) {
     constexpr std::size_t kMost = 20;
     line("sources", format_count(summary.sources.size()));
@@ -131,6 +132,7 @@ std::string to_json(const Summary& summary) {
     json["rejects"].push_back(
         {{"reason", reject.reason}, {"code", reject.code}, {"count", reject.count}, {"first", reject.first}});
   if (!summary.rejects_file.empty()) json["rejects_file"] = summary.rejects_file;
+  if (!summary.advice.empty()) json["advice"] = summary.advice;
   json["requests"] = {{"count", summary.requests},
                       {"p50_ms", rounded(milliseconds(summary.p50), 0.001)},
                       {"p90_ms", rounded(milliseconds(summary.p90), 0.001)},

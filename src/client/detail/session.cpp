@@ -156,7 +156,7 @@ void Session::log_in(Deadline deadline) {
     throw ConnectionError(Errc::config,
                           fmt::format("the database '{}' does not exist on {}", printable(options_.database), endpoint_),
                           place, answer.code, answer.message);
-  if (answer.code == 0x0357)
+  if (answer.code == 0x0351 || answer.code == 0x0357)
     throw ConnectionError(Errc::auth,
                           fmt::format("{} refused the login of user '{}': wrong user or password", endpoint_,
                                       printable(by_token ? "(token)" : options_.user)),
