@@ -9,11 +9,11 @@ void MemoryBudget::note_peak() noexcept {
   }
 }
 
-bool MemoryBudget::acquire(std::size_t bytes, std::stop_token stop) {
+bool MemoryBudget::acquire(std::size_t bytes, std::stop_token stop, const std::function<bool()>& hopeless) {
   std::unique_lock lock(mutex_);
   const auto fits = [&] {
     const std::size_t now = used_.load();
-    return now == 0 || now + bytes <= limit_;
+    return now == 0 || now + bytes <= limit_ || (hopeless && hopeless());
   };
   if (!fits()) {
     waiting_.fetch_add(1);

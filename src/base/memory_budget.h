@@ -20,8 +20,10 @@ class MemoryBudget {
   /// Set before the first acquire().
   void on_wait(std::function<void()> call) { on_wait_ = std::move(call); }
 
-  /// Takes `bytes`; waits until they fit or until a stop is asked for (then false, nothing taken).
-  bool acquire(std::size_t bytes, std::stop_token stop);
+  /// Takes `bytes`; waits until they fit or until a stop is asked for (then false, nothing taken). Goes past the limit
+  /// rather than wait when `hopeless` says that nobody is going to release what is held; it is asked again after every
+  /// release and must not call the budget.
+  bool acquire(std::size_t bytes, std::stop_token stop, const std::function<bool()>& hopeless = {});
   /// Takes `bytes` without waiting, past the limit if need be: for what turned out larger than estimated.
   void charge(std::size_t bytes) noexcept { used_.fetch_add(bytes, std::memory_order_relaxed); note_peak(); }
   void release(std::size_t bytes) noexcept;

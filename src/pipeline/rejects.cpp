@@ -130,19 +130,29 @@ Rejects::File& Rejects::file_of(std::uint32_t source) {
     made->records.path = options_.path;
   } else {
     fs::create_directories(options_.path);
-    std::string stem = file_stem(sources_[source].name);
-    const auto same = [&](std::size_t other) {
-      return other != source && file_stem(sources_[other].name) == stem;
+    const auto path_of = [&](const std::string& stem) {
+      return options_.path / fmt::format("{}.rejects.{}", stem, sources_[source].extension);
     };
-    for (std::size_t other = 0; other < sources_.size(); ++other)
-      if (same(other)) {
-        stem += fmt::format(".{}", source + 1);
-        break;
-      }
-    made->records.path = options_.path / fmt::format("{}.rejects.{}", stem, sources_[source].extension);
+    const std::string stem = file_stem(sources_[source].name);
+    const auto sources_of_stem = std::count_if(sources_.begin(), sources_.end(),
+                                               [&](const Source& other) { return file_stem(other.name) == stem; });
+    made->records.path = path_of(sources_of_stem > 1 ? fmt::format("{}.{}", stem, source + 1) : stem);
+    // "a.line.2" may be a source of its own.
+    const auto taken = [&](const fs::path& path) {
+      return std::any_of(files_.begin(), files_.end(), [&](const auto& other) { return other && other->records.path == path; });
+    };
+    for (int i = 1; taken(made->records.path); ++i) made->records.path = path_of(fmt::format("{}.{}-{}", stem, source + 1, i));
   }
   made->reasons.path = made->records.path.string() + ".reasons.jsonl";
   if (const auto parent = made->records.path.parent_path(); !parent.empty()) fs::create_directories(parent);
+  for (const auto& input : sources_) {
+    std::error_code ignored;
+    for (const auto* const path : {&made->records.path, &made->reasons.path})
+      if (fs::equivalent(input.name, *path, ignored))
+        throw Error(Errc::config, fmt::format("rejected records would overwrite the source '{}'; name another place with "
+                                              "--rejects",
+                                              input.name));
+  }
   made->records.open();
   made->reasons.open();
   if (!sources_[source].header.empty()) made->records.append(sources_[source].header + "\n");

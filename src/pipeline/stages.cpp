@@ -63,9 +63,14 @@ std::unique_ptr<Work> ReadStage::next(const std::stop_token& stop) {
     // for here and nowhere else.
     const double ratio = static_cast<double>(learned_rows_.load(std::memory_order_relaxed)) /
                          static_cast<double>(learned_text_.load(std::memory_order_relaxed));
-    work->reserved = static_cast<std::size_t>(static_cast<double>(plan_.chunk_bytes) * std::clamp(ratio, 0.1, 20.0));
-    if (!plan_.budget->acquire(work->reserved, stop)) return nullptr;
+    work->reserved = std::min(static_cast<std::size_t>(static_cast<double>(plan_.chunk_bytes) * std::clamp(ratio, 0.1, 20.0)),
+                              plan_.budget->limit() / 4);
+    // With no chunk under way, what is in use are the buffers that the reader filled ahead: they wait for this call.
+    const auto hopeless = [this] { return under_way_->load() == 0; };
+    if (!plan_.budget->acquire(work->reserved, stop, hopeless)) return nullptr;
     work->chunk = std::make_shared<sink::ParsedChunk>(plan_.budget);
+    ++*under_way_;
+    work->chunk->under_way = std::shared_ptr<const void>(nullptr, [count = under_way_](const void*) { --*count; });
     bool more = false;
     {
       const report::Busy busy(*plan_.counters, report::Stage::read);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -36,6 +37,7 @@ class ReadStage {
   std::uint32_t index_ = 0;  // of the next input
   std::uint64_t seq_ = 0;
   std::uint64_t bytes_before_ = 0;  // of finished sources
+  std::shared_ptr<std::atomic<int>> under_way_ = std::make_shared<std::atomic<int>>(0);  // chunks not yet let go of
   std::atomic<std::uint64_t> learned_text_{1};
   std::atomic<std::uint64_t> learned_rows_{1};
 };

@@ -22,6 +22,8 @@ struct ParsedChunk {
   std::uint64_t first_line = 1;  ///< number of the chunk's first line in its source
   /// What to bind of each super table in the chunk, as the schema stage left it: lanes must not look at the live state.
   std::vector<std::shared_ptr<const schema::TableVersion>> versions;
+  /// Tells the reading stage that the chunk is gone; let go of first, before its memory is given back.
+  std::shared_ptr<const void> under_way;
 
   [[nodiscard]] std::string_view record(const data::Row& row) const {
     return chunk.text.substr(row.offset, row.length);
