@@ -96,7 +96,8 @@ class ConfigFile {
       const auto& begin = error.source().begin;
       if (begin.line == 0)
         throw Error(Errc::config, fmt::format("--config {}: {}", path_, error.description()));
-      throw Error(Errc::config, fmt::format("--config {}:{}:{}: {}", path_, begin.line, begin.column, error.description()));
+      throw Error(Errc::config,
+                  fmt::format("--config {}:{}:{}: {}", path_, begin.line, begin.column, error.description()));
     }
     const auto commands = command_names(program_);
     for (const auto& [key, node] : root) {
@@ -124,8 +125,9 @@ class ConfigFile {
     std::replace(name.begin(), name.end(), '_', '-');
     if (name == "config" || name == "help" || !has_flag(command_, name)) {
       const auto others = program_.get_subcommands([](const CLI::App*) { return true; });
-      const bool elsewhere = name != "config" && name != "help" &&
-                             std::any_of(others.begin(), others.end(), [&](const auto* c) { return has_flag(*c, name); });
+      const bool elsewhere =
+          name != "config" && name != "help" &&
+          std::any_of(others.begin(), others.end(), [&](const auto* other) { return has_flag(*other, name); });
       if (for_all && elsewhere) return;
       refuse(node, fmt::format("'{}' is no flag of {}{}", name, command_.get_name(),
                                suggestion(name, flag_names(command_), "")));

@@ -1,5 +1,5 @@
-"""The official Python clients from PyPI, taosws (package taos-ws-py) and taosrest (package taospy), read back exactly what
-`penstock load` loaded. Skipped when the packages can be neither imported nor installed."""
+"""The official Python clients from PyPI, taosws (package taos-ws-py) and taosrest (package taospy), read back exactly
+what `penstock load` loaded. Skipped when the packages can be neither imported nor installed."""
 
 import datetime
 import importlib
@@ -25,7 +25,8 @@ VALUES = [
     ("i", "9223372036854775807i", 2**63 - 1), ("u", "42u", 42), ("f32", "-0.5f32", -0.5), ("f64", "1e300f64", 1e300),
     ("d", "0.30000000000000004", 0.30000000000000004), ("s", r'"a\"b, c=d"', 'a"b, c=d'),
     ("utf8", '"Grüße 🚰"', "Grüße 🚰"), ("n", 'L"中文"', "中文"), ("e", '""', ""),
-    ("vb", r'B"\x00ff"', b"\x00\xff"), ("geo", 'G"POINT(1 2)"', bytes.fromhex("0101000000000000000000f03f0000000000000040")),
+    ("vb", r'B"\x00ff"', b"\x00\xff"),
+    ("geo", 'G"POINT(1 2)"', bytes.fromhex("0101000000000000000000f03f0000000000000040")),
 ]
 
 

@@ -1,5 +1,5 @@
-"""Inputs as they come: empty, odd, compressed, damaged, from everywhere. Each ends in seconds with the right exit status,
-one clear message and a ledger that adds up."""
+"""Inputs as they come: empty, odd, compressed, damaged, from everywhere. Each ends in seconds with the right exit
+status, one clear message and a ledger that adds up."""
 
 import gzip
 import os
