@@ -26,7 +26,7 @@ RunResult run(const RunPlan& plan, std::stop_source stop) {
   RunResult result;
   result.sources.resize(plan.inputs.size());
   ReadStage reader(plan, result.sources);
-  DispatchStage dispatch(plan, result.sources);
+  DispatchStage dispatch(plan);
   if (plan.lanes != nullptr) plan.lanes->on_failure([stop]() mutable { stop.request_stop(); });
   const auto token = stop.get_token();
   bool drain = true;

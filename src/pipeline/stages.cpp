@@ -106,7 +106,7 @@ void parse(const RunPlan& plan, Work& work) {
     parser->parse(chunk.chunk, chunk.rows);
     work.parsers->give_back(std::move(parser));
     if (io::damaged(chunk.chunk)) {
-      work.damage = "the file was truncated while it was read";
+      work.damaged = true;
     } else if (plan.lanes != nullptr) {
       const auto lanes = plan.lanes->size();
       work.by_lane.resize(lanes);
@@ -120,10 +120,11 @@ void parse(const RunPlan& plan, Work& work) {
 
 void DispatchStage::take_oversized(sink::ParsedChunk& chunk) {
   const auto source = chunk.chunk.source;
-  if (!in_oversized_) oversized_begin_ = chunk.chunk.offset;
-  in_oversized_ = !chunk.chunk.oversized_end;
+  if (oversized_source_ != source) oversized_begin_ = chunk.chunk.offset;
+  if (chunk.chunk.oversized_end) oversized_source_.reset();
+  else oversized_source_ = source;
   std::string_view piece = chunk.chunk.text;
-  if (in_oversized_) {
+  if (oversized_source_) {
     plan_.rejects->put_piece(source, piece);
     plan_.ledger->open(chunk.chunk.seq, source, oversized_begin_, 0, 0, 0, piece.size());
     return;
@@ -168,8 +169,8 @@ void DispatchStage::take(Work& work) {
     take_oversized(chunk);
     return;
   }
-  if (!work.damage.empty()) {
-    ends_[source].error = fmt::format("'{}': {}", plan_.inputs[source].name, work.damage);
+  if (work.damaged) {
+    // The reader's next() tells the user; here only no row of it may count.
     plan_.ledger->open(chunk.chunk.seq, source, chunk.chunk.offset, 0, 0, 0, 0);
     return;
   }

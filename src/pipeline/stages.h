@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,7 +18,7 @@ struct Work {
   std::shared_ptr<ParserPool> parsers;
   std::size_t reserved = 0;                       ///< of the memory budget, until the rows are charged
   std::vector<std::vector<data::Row*>> by_lane;   ///< [lanes]
-  std::string damage;                             ///< the source went bad under the chunk: no row of it is used
+  bool damaged = false;                           ///< the source went bad under the chunk: no row of it is used
 };
 
 /// First stage, serial, in order.
@@ -48,18 +49,16 @@ void parse(const RunPlan& plan, Work& work);
 /// Third stage, serial, in order: schema, rejects, ledger, lanes.
 class DispatchStage {
  public:
-  DispatchStage(const RunPlan& plan, std::vector<SourceEnd>& ends)
-      : plan_(plan), ends_(ends), next_line_(plan.inputs.size(), 1) {}
+  explicit DispatchStage(const RunPlan& plan) : plan_(plan), next_line_(plan.inputs.size(), 1) {}
   void take(Work& work);
 
  private:
   void take_oversized(sink::ParsedChunk& chunk);
   void write_rejects(sink::ParsedChunk& chunk);
   const RunPlan& plan_;
-  std::vector<SourceEnd>& ends_;
   std::vector<std::uint64_t> next_line_;
   std::uint64_t oversized_begin_ = 0;
-  bool in_oversized_ = false;
+  std::optional<std::uint32_t> oversized_source_;  // whose record is in the middle of its pieces
 };
 
 /// Number of the line that holds the byte at `offset` of the chunk's text.
