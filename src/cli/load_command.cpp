@@ -295,6 +295,11 @@ int Load::finish(const pipeline::RunResult& result, std::chrono::nanoseconds ela
   if (out_of_time && !target_->is_null())
     summary.advice = fmt::format("for rows older than KEEP: ALTER DATABASE {} KEEP 36500, then load the reject file",
                                  data::quote_identifier(target_->options().database));
+  // A CSV whose rows share timestamps because no column tells them apart loses rows to overwriting, by design.
+  const bool has_csv = std::any_of(result.sources.begin(), result.sources.end(),
+                                   [](const auto& source) { return source.format == "csv"; });
+  if (summary.advice.empty() && has_csv && flags_.source.tags.empty() && summary.total.merged * 20 > summary.total.written)
+    summary.advice = "many rows share a timestamp and overwrote each other: name the columns that tell them apart with --tags";
   summary.requests = counters_.requests;
   summary.retries = counters_.retries;
   summary.reconnects = counters_.reconnects;

@@ -46,7 +46,7 @@ struct Summary {
   std::vector<SourceSummary> sources;
   std::vector<RejectSummary> rejects;
   std::string rejects_file;  ///< where the rejected records lie; empty when there are none
-  std::string advice;        ///< what would admit rejected rows; empty when nothing general can be said
+  std::string advice;        ///< what would help against rejects or overwritten rows; may be empty
   std::uint64_t requests = 0, retries = 0, reconnects = 0, request_bytes = 0, runs = 0;
   std::chrono::nanoseconds p50{}, p90{}, p99{}, max{};
   /// Share of the run that a stage was busy, of all threads that can work at it: 0 … 1.

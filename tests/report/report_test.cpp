@@ -124,7 +124,7 @@ TEST(Summary, JsonHoldsEveryFigure) {
 TEST(Summary, ShowsManySourcesAndNothingDone) {
   Summary nothing;
   EXPECT_NE(to_text(nothing).find("0 read = 0 written"), std::string::npos);
-  EXPECT_NO_THROW(static_cast<void>(nlohmann::json::parse(to_json(nothing))));
+  EXPECT_TRUE(nlohmann::json::accept(to_json(nothing)));
   Summary many;
   for (int i = 0; i < 25; ++i) many.sources.push_back({"s" + std::to_string(i), "line", "", {}, ""});
   EXPECT_NE(to_text(many).find("5 more"), std::string::npos);
