@@ -168,7 +168,7 @@ INSTANTIATE_TEST_SUITE_P(Files, SqlRecords,
                                          Record{"06_timestamps_asia_shanghai", "Asia/Shanghai", 0.9},
                                          Record{"07_information", "UTC", 0.93}, Record{"08_functions", "UTC", 0.83},
                                          Record{"09_json_decimal_misc", "UTC", 0.95}, Record{"10_errors", "UTC", 0.9}),
-                         [](const auto& info) { return std::string(info.param.file); });
+                         [](const auto& record) { return std::string(record.param.file); });
 
 }  // namespace
 }  // namespace penstock::sandbox
