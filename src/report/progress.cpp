@@ -31,21 +31,25 @@ ProgressStyle default_progress_style() {
 
 std::string progress_text(const Counters& counters, std::chrono::nanoseconds elapsed, double rows_per_second) {
   const auto total = counters.bytes_total.load(std::memory_order_relaxed);
-  const auto read = counters.bytes_read.load(std::memory_order_relaxed);
   const auto written = counters.rows_written.load(std::memory_order_relaxed);
-  std::string text = format_bytes(static_cast<double>(read));
+  // Reading runs ahead of writing by all that memory holds; what counts is the share of the read rows that is through.
+  const auto rows_read = counters.rows_read.load(std::memory_order_relaxed);
+  const auto rows_done = written + counters.rows_rejected.load(std::memory_order_relaxed);
+  const double through = rows_read > rows_done ? static_cast<double>(rows_done) / static_cast<double>(rows_read) : 1.0;
+  const double done = through * static_cast<double>(counters.bytes_read.load(std::memory_order_relaxed));
+  std::string text = format_bytes(done);
   if (total > 0)
     text += fmt::format(" of {} ({:.0f} %)", format_bytes(static_cast<double>(total)),
-                        100.0 * static_cast<double>(read) / static_cast<double>(total));
+                        100.0 * done / static_cast<double>(total));
   text += fmt::format("  {} rows written  {}", format_count(written), rate(rows_per_second));
   if (const auto rejected = counters.rows_rejected.load(std::memory_order_relaxed))
     text += fmt::format("  {} rejected", format_count(rejected));
   if (const auto retries = counters.retries.load(std::memory_order_relaxed))
     text += fmt::format("  {} retries", format_count(retries));
-  if (total > read && read > 0 && elapsed > std::chrono::seconds(1)) {
-    const double left = std::chrono::duration<double>(elapsed).count() * static_cast<double>(total - read) /
-                        static_cast<double>(read);
-    text += "  ETA " + format_duration(std::chrono::nanoseconds(static_cast<std::int64_t>(left * 1e9)));
+  const double left = static_cast<double>(total) - done;
+  if (left >= 1 && done >= 1 && elapsed > std::chrono::seconds(1)) {
+    const double seconds = std::chrono::duration<double>(elapsed).count() * left / done;
+    text += "  ETA " + format_duration(std::chrono::nanoseconds(static_cast<std::int64_t>(seconds * 1e9)));
   }
   return text;
 }

@@ -72,6 +72,10 @@ TEST(Progress, SaysHowFarHowFastAndHowLong) {
   counters.retries = 1;
   EXPECT_EQ(progress_text(counters, 10s, 1'234'567),
             "15 MB of 45 MB (33 %)  3,456,789 rows written  1.23 M rows/s  2 rejected  1 retries  ETA 20.0 s");
+  // Read twice as many rows as are through: half of what was read counts.
+  counters.rows_read = 2 * 3'456'791;
+  EXPECT_EQ(progress_text(counters, 10s, 1'234'567),
+            "7.5 MB of 45 MB (17 %)  3,456,789 rows written  1.23 M rows/s  2 rejected  1 retries  ETA 50.0 s");
 }
 
 Summary example() {
