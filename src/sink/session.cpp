@@ -24,8 +24,8 @@ Failure failure_of(const std::exception& error) {
   }
   const auto* const known = dynamic_cast<const Error*>(&error);
   switch (known == nullptr ? Errc::config : known->code()) {
-    case Errc::timeout: failure.unanswered = true; [[fallthrough]];
-    case Errc::unreachable:
+    case Errc::timeout:
+    case Errc::unreachable: failure.unanswered = true; [[fallthrough]];
     case Errc::protocol:
     case Errc::io: failure.kind = ErrorClass::reconnect; break;
     case Errc::server: failure.kind = ErrorClass::data; break;

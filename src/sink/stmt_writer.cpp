@@ -216,7 +216,8 @@ void StmtWriter::deliver(Request request, std::optional<Failure> failure) {
         case ErrorClass::pressure: {
           const bool unanswered = failure->unanswered;
           session_.recover(*failure);
-          // The unanswered request may still land after its repetition: later requests must not be overtaken by it.
+          // A request without an answer may still be carried out: time for that before it is repeated, so that it does
+          // not overtake later ones.
           if (unanswered) session_.sleep(options_.settle);
           break;
         }

@@ -142,6 +142,22 @@ TEST_F(Damage, ByTruncationWhileMappedIsNoCrash) {
   EXPECT_NE(rest.error.find("was truncated while it was read"), std::string::npos) << rest.error;
 }
 
+// Parsers look for the end of a line that was there when the chunk was cut.
+TEST_F(Damage, ByTruncationLeavesANewlineToStopAt) {
+  const std::string text = test::numbered_lines(4'000'000);
+  for (const std::size_t size : {text.size(), std::size_t{1} << 20}) {
+    const std::string path = write(std::string_view(text).substr(0, size));
+    const auto reader = Reader::open(input_of(path), {});
+    Chunk first;
+    ASSERT_TRUE(reader->next(first, {}));
+    ASSERT_EQ(::truncate(path.c_str(), 0), 0);
+    const char* at = first.text.data();
+    while (*at != '\n') ++at;
+    EXPECT_GE(at, first.text.data() + size);
+    EXPECT_LE(at, first.text.data() + size + 4096);
+  }
+}
+
 TEST_F(Damage, ByTruncationWithinAPageIsSeenToo) {
   const std::string text = test::numbered_lines(3000);
   const std::string path = write(text);

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdint>
+#include <cstring>
 #include <mutex>
 #include <utility>
 
@@ -96,7 +97,11 @@ Mapping::Mapping(std::shared_ptr<const RawFile> file) : file_(std::move(file)), 
     throw Error(Errc::io, "cannot map '" + file_->name() + "' into memory: " + why + "; try without memory mapping");
   };
   if (free == slots.end()) refuse("too many files are mapped at once");
-  reserved_ = round_up(size_ + kPadding);
+  // Behind the file lies a page of newlines: padding, and a stop for who looks for the end of a line in text whose own
+  // newlines turned into zeros because somebody truncated the file meanwhile.
+  static_assert(kPadding <= 4096);
+  const std::size_t stop_page = round_up(size_);
+  reserved_ = stop_page + page_bytes;
   void* region = ::mmap(nullptr, reserved_, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (region == MAP_FAILED) refuse(errno_text(errno));
   if (::mmap(region, size_, PROT_READ, MAP_PRIVATE | MAP_FIXED, file_->fd(), 0) == MAP_FAILED) {
@@ -105,6 +110,13 @@ Mapping::Mapping(std::shared_ptr<const RawFile> file) : file_(std::move(file)), 
     refuse(errno_text(error_number));
   }
   begin_ = static_cast<char*>(region);
+  if (::mprotect(begin_ + stop_page, page_bytes, PROT_READ | PROT_WRITE) != 0) {
+    const int error_number = errno;
+    ::munmap(region, reserved_);
+    refuse(errno_text(error_number));
+  }
+  std::memset(begin_ + stop_page, '\n', page_bytes);
+  ::mprotect(begin_ + stop_page, page_bytes, PROT_READ);
   ::madvise(begin_, size_, MADV_SEQUENTIAL);
   slot_ = static_cast<std::size_t>(free - slots.begin());
   const auto address = reinterpret_cast<std::uintptr_t>(begin_);
