@@ -38,7 +38,6 @@ struct TargetTimes {
   /// Earliest and latest time the database takes, in nanoseconds as far as they can be said in them.
   std::int64_t first_ns = INT64_MIN;
   std::int64_t last_ns = INT64_MAX;
-  std::string admit_with;  ///< the statement that would admit older rows; for the report
 };
 
 /// Opens sources: guesses formats, infers CSV plans, hands out parsers. Called by the reading stage only.

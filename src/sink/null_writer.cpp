@@ -1,28 +1,14 @@
 #include "sink/null_writer.h"
 
-#include <algorithm>
-#include <cstring>
+#include "wire/frame.h"
 
 namespace penstock::sink {
+namespace {
 
-void NullWriter::mask(const wire::Stmt2Encoder::Parts& parts) {
-  // Any key costs the same as a random one.
-  constexpr std::uint64_t kKey = 0x9E3779B99E3779B9;
-  for (std::string_view part : parts) {
-    while (!part.empty()) {
-      const std::size_t size = std::min(part.size(), frame_.size());
-      const std::size_t words = size / sizeof kKey;
-      for (std::size_t i = 0; i < words; ++i) {
-        std::uint64_t word = 0;
-        std::memcpy(&word, part.data() + i * sizeof word, sizeof word);
-        word ^= kKey;
-        std::memcpy(frame_.data() + i * sizeof word, &word, sizeof word);
-      }
-      for (std::size_t i = words * sizeof kKey; i < size; ++i) frame_[i] = static_cast<char>(part[i] ^ 0x5A);
-      part.remove_prefix(size);
-    }
-  }
-}
+// Any mask costs the same as a random one.
+constexpr std::uint32_t kMask = 0x9E3779B9;
+
+}  // namespace
 
 void NullWriter::write(Window& window) {
   const auto grouping = std::chrono::steady_clock::now();
@@ -38,7 +24,8 @@ void NullWriter::write(Window& window) {
     const auto made = std::chrono::steady_clock::now();
     observer_.built(made - start);
     observer_.before_send(request.rows, encoder_.bytes());
-    mask(parts);
+    frame_.clear();
+    wire::append_masked_frame(frame_, parts, kMask);
     for (const Run& run : request.runs) {
       run.child->exists = true;
       for (auto row = run.begin; row < run.end; ++row) window.note_written(window.rows()[row]);

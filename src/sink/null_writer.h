@@ -1,8 +1,5 @@
 #pragma once
 
-#include <memory>
-#include <vector>
-
 #include "sink/request.h"
 #include "sink/writer.h"
 
@@ -15,11 +12,10 @@ class NullWriter : public Writer {
   void write(Window& window) override;
 
  private:
-  void mask(const wire::Stmt2Encoder::Parts& parts);
   WriteOptions options_;
   WriteObserver& observer_;
   wire::Stmt2Encoder encoder_;
-  std::vector<char> frame_ = std::vector<char>(64 * 1024);
+  wire::Buffer frame_;
 };
 
 }  // namespace penstock::sink

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include "base/log.h"
 #include "wire/schemaless.h"
 
 namespace penstock::sink {
@@ -81,15 +80,6 @@ void SchemalessWriter::deliver(Window& window, std::span<const Line> lines) {
     deliver(window, lines.first(lines.size() / 2));
     deliver(window, lines.subspan(lines.size() / 2));
     return;
-  }
-}
-
-void SchemalessWriter::idle() {
-  if (!session_.is_open()) return;
-  try {
-    session_.connection().poll();
-  } catch (const Error& error) {
-    log(LogLevel::debug, error.what());  // the next write connects again
   }
 }
 

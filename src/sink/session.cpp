@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <mutex>
 
+#include "base/log.h"
 #include "base/text.h"
 
 namespace penstock::sink {
@@ -43,6 +44,15 @@ client::Connection& Session::connection() {
     ++generation_;
   }
   return *connection_;
+}
+
+void Session::keep_alive() noexcept {
+  if (!is_open()) return;
+  try {
+    connection_->poll();
+  } catch (const Error& error) {
+    log(LogLevel::debug, error.what());
+  }
 }
 
 void Session::sleep(std::chrono::milliseconds time) {

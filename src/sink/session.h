@@ -31,7 +31,9 @@ class Session {
 
   /// The open connection; opens it first where needed. Throws what Connection::open() throws.
   client::Connection& connection();
-  /// Connects if there is no connection: a lost one with backoff until `retry_for` has passed without progress.
+  /// For an idle owner, every few seconds: answers the server's pings, so that it does not hang up. A connection that
+  /// turns out to be gone is made again by the next connection().
+  void keep_alive() noexcept;
   [[nodiscard]] bool is_open() const noexcept { return connection_ && connection_->is_open(); }
   /// Number of the connection: statements of another number are gone.
   [[nodiscard]] unsigned generation() const noexcept { return generation_; }

@@ -305,13 +305,4 @@ void StmtWriter::halve(const Request& request, const Failure& failure) {
   for (auto& half : halves) deliver(std::move(half), std::nullopt);
 }
 
-void StmtWriter::idle() {
-  if (!session_.is_open()) return;
-  try {
-    session_.connection().poll();
-  } catch (const Error& error) {
-    log(LogLevel::debug, error.what());  // the next write connects again
-  }
-}
-
 }  // namespace penstock::sink

@@ -50,7 +50,7 @@ class StmtWriter : public Writer {
   /// Connects. Throws what client::Connection::open() throws.
   void open() { session_.connection(); }
   void write(Window& window) override;
-  void idle() override;
+  void idle() override { session_.keep_alive(); }
 
  private:
   // A request whose exec is under way.
