@@ -37,18 +37,20 @@ Text make(const std::function<std::string(std::size_t line)>& line) {
 
 std::string cpu_tags(std::size_t host) {
   static constexpr const char* kRegions[] = {"eu-central-1", "us-west-2", "ap-southeast-1"};
-  return fmt::format("cpu,hostname=host_{},region={},datacenter={}a,rack={},os=Ubuntu16.04LTS,arch=x64,team=NYC,service={},"
-                     "service_version=1,service_environment=production",
-                     host, kRegions[host % 3], kRegions[host % 3], host % 100, host % 20);
+  return fmt::format(
+      "cpu,hostname=host_{},region={},datacenter={}a,rack={},os=Ubuntu16.04LTS,arch=x64,team=NYC,service={},"
+      "service_version=1,service_environment=production",
+      host, kRegions[host % 3], kRegions[host % 3], host % 100, host % 20);
 }
 
 std::string cpu_line(std::size_t host, std::size_t step, std::mt19937& random) {
   const auto n = [&] { return random() % 101; };
   return cpu_tags(host) +
-         fmt::format(" usage_user={}i,usage_system={}i,usage_idle={}i,usage_nice={}i,usage_iowait={}i,usage_irq={}i,"
-                     "usage_softirq={}i,usage_steal={}i,usage_guest={}i,usage_guest_nice={}i {}",
-                     n(), n(), n(), n(), n(), n(), n(), n(), n(), n(), kStart +
-                         static_cast<std::int64_t>(step) * 10'000'000'000);
+         fmt::format(
+             " usage_user={}i,usage_system={}i,usage_idle={}i,usage_nice={}i,usage_iowait={}i,usage_irq={}i,"
+             "usage_softirq={}i,usage_steal={}i,usage_guest={}i,usage_guest_nice={}i {}",
+             n(), n(), n(), n(), n(), n(), n(), n(), n(), n(),
+             kStart + static_cast<std::int64_t>(step) * 10'000'000'000);
 }
 
 // TSBS "cpu-only": 10 tags, 10 integers, every host once a time step.
@@ -72,9 +74,10 @@ Text iot(bool gaps) {
   std::uniform_real_distribution<double> real(0, 100);
   return make([&, gaps](std::size_t line) {
     const std::size_t truck = line / 2 % 1000;
-    const auto tags =
-        fmt::format("name=truck_{},fleet=South,driver=Derek,model=G-2000,device_version=v1.5,load_capacity=1500,"
-                                  "fuel_capacity=150,nominal_fuel_consumption=12", truck);
+    const auto tags = fmt::format(
+        "name=truck_{},fleet=South,driver=Derek,model=G-2000,device_version=v1.5,load_capacity=1500,"
+        "fuel_capacity=150,nominal_fuel_consumption=12",
+        truck);
     const auto time = kStart + static_cast<std::int64_t>(line / 2000) * 10'000'000'000;
     if (line % 2 == 1)
       return fmt::format("diagnostics,{} fuel_state={:.1f},current_load={:.0f},status={}i {}", tags, real(random) / 100,
@@ -94,9 +97,9 @@ Text agent() {
     std::shuffle(order.begin(), order.end(), random);
     std::string fields;
     for (const int i : order)
-      fields += fmt::format("{}metric_number_{}={}", fields.empty() ? "" : ",", i,
-                            i % 2 ? fmt::format("{}i", random() % 100'000) : fmt::format("{}.{}", random() % 100,
-                                random() % 1000));
+      fields += fmt::format(
+          "{}metric_number_{}={}", fields.empty() ? "" : ",", i,
+          i % 2 ? fmt::format("{}i", random() % 100'000) : fmt::format("{}.{}", random() % 100, random() % 1000));
     return fmt::format("measurement_{},dc=fra1,host=web-1,role=web {} {}", line % 16, fields,
                        kStart + static_cast<std::int64_t>(line / 16) * 10'000'000'000);
   });
@@ -104,17 +107,18 @@ Text agent() {
 Text short_lines() {
   std::mt19937 random(3);
   return make([&](std::size_t line) {
-    return fmt::format("m,id={} v={}.{} {}", line % 100, random() % 100, random() % 10, kStart +
-        static_cast<std::int64_t>(line));
+    return fmt::format("m,id={} v={}.{} {}", line % 100, random() % 100, random() % 10,
+                       kStart + static_cast<std::int64_t>(line));
   });
 }
 Text strings() {
   std::mt19937 random(4);
   return make([&](std::size_t line) {
-    return fmt::format("log,host=h{},app=web\\ server level=\"info\",message=\"GET /index.html took {} ms, \\\"agent\\\" {}\","
-                       "user=L\"müller{}\",ok={} {}",
-                       line % 200, random() % 1000, random(), random() % 50, random() % 2 ? "true" : "false",
-                       kStart + static_cast<std::int64_t>(line));
+    return fmt::format(
+        "log,host=h{},app=web\\ server level=\"info\",message=\"GET /index.html took {} ms, \\\"agent\\\" {}\","
+        "user=L\"müller{}\",ok={} {}",
+        line % 200, random() % 1000, random(), random() % 50, random() % 2 ? "true" : "false",
+        kStart + static_cast<std::int64_t>(line));
   });
 }
 

@@ -33,8 +33,7 @@ class BoundedQueue {
 
   /// As pop(), but gives up at `deadline`; `timed_out` tells that from the end.
   template <class Clock, class Duration>
-  std::optional<T> pop_until(std::stop_token stop, std::chrono::time_point<Clock, Duration> deadline,
-                             bool& timed_out) {
+  std::optional<T> pop_until(std::stop_token stop, std::chrono::time_point<Clock, Duration> deadline, bool& timed_out) {
     std::unique_lock lock(mutex_);
     timed_out = false;
     if (!not_empty_.wait_until(lock, stop, deadline, [&] { return closed_ || !items_.empty(); })) {

@@ -10,16 +10,16 @@ namespace penstock {
 
 /// Why an operation failed. Values are stable: they decide the exit status and stand in reports.
 enum class Errc : std::uint16_t {
-  config = 1,        ///< wrong flag, mapping or configuration; the caller must change something
-  io = 2,            ///< a file or a stream of this machine
-  protocol = 3,      ///< the peer said something that the protocol does not allow
-  auth = 4,          ///< credentials refused
-  timeout = 5,       ///< no answer in time
-  server = 6,        ///< the server answered with an error; server_code() tells which
-  unsupported = 7,   ///< this transport or server cannot do it
-  stopped = 8,       ///< a stop was asked for
-  unreachable = 9,   ///< no connection could be made, or it was lost
-  limit = 10,        ///< a limit that the user set was passed (rejects, child tables, record length)
+  config = 1,       ///< wrong flag, mapping or configuration; the caller must change something
+  io = 2,           ///< a file or a stream of this machine
+  protocol = 3,     ///< the peer said something that the protocol does not allow
+  auth = 4,         ///< credentials refused
+  timeout = 5,      ///< no answer in time
+  server = 6,       ///< the server answered with an error; server_code() tells which
+  unsupported = 7,  ///< this transport or server cannot do it
+  stopped = 8,      ///< a stop was asked for
+  unreachable = 9,  ///< no connection could be made, or it was lost
+  limit = 10,       ///< a limit that the user set was passed (rejects, child tables, record length)
 };
 
 /// Thrown at boundaries only (open, connect, prepare, run); never per row.

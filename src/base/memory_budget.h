@@ -25,7 +25,10 @@ class MemoryBudget {
   /// release and must not call the budget.
   bool acquire(std::size_t bytes, std::stop_token stop, const std::function<bool()>& hopeless = {});
   /// Takes `bytes` without waiting, past the limit if need be: for what turned out larger than estimated.
-  void charge(std::size_t bytes) noexcept { used_.fetch_add(bytes, std::memory_order_relaxed); note_peak(); }
+  void charge(std::size_t bytes) noexcept {
+    used_.fetch_add(bytes, std::memory_order_relaxed);
+    note_peak();
+  }
   void release(std::size_t bytes) noexcept;
 
   [[nodiscard]] std::size_t used() const noexcept { return used_.load(std::memory_order_relaxed); }

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <condition_variable>
 #include <mutex>
 #include <stop_token>
-#include <condition_variable>
 
 namespace penstock {
 

@@ -94,8 +94,7 @@ class ConfigFile {
       root = toml::parse_file(path_);
     } catch (const toml::parse_error& error) {
       const auto& begin = error.source().begin;
-      if (begin.line == 0)
-        throw Error(Errc::config, fmt::format("--config {}: {}", path_, error.description()));
+      if (begin.line == 0) throw Error(Errc::config, fmt::format("--config {}: {}", path_, error.description()));
       throw Error(Errc::config,
                   fmt::format("--config {}:{}:{}: {}", path_, begin.line, begin.column, error.description()));
     }

@@ -129,8 +129,7 @@ void Check::print(const pipeline::RunResult& result, const schema::Growth& growt
   for (const auto& [name, plan] : opener_.plans()) {
     fmt::print("columns  of {}\n", name);
     for (const auto& why : plan->dialect.why) fmt::print("  {}\n", why);
-    for (const auto& column : plan->columns)
-      fmt::print("  {}: {}\n", column.csv_name, column.evidence);
+    for (const auto& column : plan->columns) fmt::print("  {}: {}\n", column.csv_name, column.evidence);
   }
   for (const auto& table : growth.tables()) {
     if (!table.refused.text.empty()) continue;
@@ -138,9 +137,10 @@ void Check::print(const pipeline::RunResult& result, const schema::Growth& growt
     const auto found = seen_.find(table.ref);
     if (found == seen_.end()) continue;
     const Seen& seen = found->second;
-    fmt::print("  {} rows from {} to {}, {:.1f} % older than the row before\n", format_count(seen.rows),
-               time_text(seen.first, seen.unit), time_text(seen.last, seen.unit),
-               100.0 * static_cast<double>(seen.out_of_order) / static_cast<double>(std::max<std::uint64_t>(1, seen.rows)));
+    fmt::print(
+        "  {} rows from {} to {}, {:.1f} % older than the row before\n", format_count(seen.rows),
+        time_text(seen.first, seen.unit), time_text(seen.last, seen.unit),
+        100.0 * static_cast<double>(seen.out_of_order) / static_cast<double>(std::max<std::uint64_t>(1, seen.rows)));
   }
   fmt::print("\nchild tables  {}\n", format_count(registry_.child_count()));
   const auto groups = rejects_.groups();

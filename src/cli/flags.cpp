@@ -97,7 +97,8 @@ void add_source_flags(CLI::App& command, SourceFlags& flags) {
       .add_option("--child-table-delimiter", flags.child_table_delimiter,
                   "smlAutoChildTableNameDelimiter: all tag values joined by it name the child table")
       ->group(names);
-  command.add_option("--timestamp-name", flags.timestamp_name, "smlTsDefaultName: timestamp column of new super tables")
+  command
+      .add_option("--timestamp-name", flags.timestamp_name, "smlTsDefaultName: timestamp column of new super tables")
       ->group(names)
       ->capture_default_str();
   command.add_option("--default-tag-name", flags.default_tag_name, "smlTagName: tag of super tables without tags")
@@ -121,14 +122,18 @@ void add_source_flags(CLI::App& command, SourceFlags& flags) {
   command.add_option("--child-table", flags.child_table, "Template of the child table's name: {site}_{id}")->group(csv);
   command.add_option("--child-table-column", flags.child_table_column, "Column that holds the child table's name")
       ->group(csv);
-  command.add_option("--header", flags.header, "yes, no or auto")->group(csv)->check(CLI::IsMember({"yes", "no", "auto"}));
+  command.add_option("--header", flags.header, "yes, no or auto")
+      ->group(csv)
+      ->check(CLI::IsMember({"yes", "no", "auto"}));
   command.add_option("--names", flags.names, "Column names of a file without header")->group(csv)->delimiter(',');
   command.add_option("--delimiter", flags.delimiter, "Character between fields; \\t for a tab")->group(csv);
   command.add_option("--quote", flags.quote, "Quote character, or none")->group(csv);
   command.add_option("--escape", flags.escape, "Escape character (default: quotes are doubled)")->group(csv);
   command.add_option("--skip-lines", flags.skip_lines, "Lines before the header")->group(csv);
   command.add_option("--null", flags.nulls, "A spelling of NULL; may be given several times")->group(csv);
-  command.add_option("--time-format", flags.time_format, "auto, epoch, s, ms, us, ns, iso, or a pattern: %d.%m.%Y %H:%M:%S")
+  command
+      .add_option("--time-format", flags.time_format,
+                  "auto, epoch, s, ms, us, ns, iso, or a pattern: %d.%m.%Y %H:%M:%S")
       ->group(csv);
   command.add_option("--timezone", flags.timezone, "Zone of times without offset: IANA name or +02:00 (default: UTC)")
       ->group(csv);

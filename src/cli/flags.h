@@ -43,7 +43,7 @@ std::chrono::milliseconds duration_flag(const std::string& flag, const std::stri
 
 /// "200k/s" or "50MB/s".
 struct Rate {
-  double rows_per_second = 0;   ///< 0: no limit
+  double rows_per_second = 0;  ///< 0: no limit
   double bytes_per_second = 0;
 };
 Rate rate_flag(const std::string& flag, const std::string& text);

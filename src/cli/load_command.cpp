@@ -188,7 +188,8 @@ void Load::prepare_target() {
     catalog_ = std::make_unique<sink::MemoryCatalog>();
   } else {
     const auto probe = [this] { return needed_precision(); };
-    const auto database = target_->prepare_database(probe, stop_.get_token(), [this](const std::string& text) { say(text); });
+    const auto database =
+        target_->prepare_database(probe, stop_.get_token(), [this](const std::string& text) { say(text); });
     plan_.write.precision = database.precision;
     times.precision = database.precision;
     times.first_ns = database.first_ns;
@@ -240,7 +241,8 @@ int Load::run() {
   {
     pipeline::LaneGroup lanes(plan_.lanes, plan_.lane, budget_, ledger_, counters_, registry_,
                               [this](std::uint32_t) { return make_writer(); });
-    const report::Progress progress(counters_, flags_.quiet ? report::ProgressStyle::none : report::default_progress_style());
+    const report::Progress progress(counters_,
+                                    flags_.quiet ? report::ProgressStyle::none : report::default_progress_style());
     pipeline::RunPlan run;
     run.inputs = plan_.inputs;
     run.open = [this](const io::Input& input, std::uint32_t source) {
@@ -298,8 +300,10 @@ int Load::finish(const pipeline::RunResult& result, std::chrono::nanoseconds ela
   // A CSV whose rows share timestamps because no column tells them apart loses rows to overwriting, by design.
   const bool has_csv = std::any_of(result.sources.begin(), result.sources.end(),
                                    [](const auto& source) { return source.format == "csv"; });
-  if (summary.advice.empty() && has_csv && flags_.source.tags.empty() && summary.total.merged * 20 > summary.total.written)
-    summary.advice = "many rows share a timestamp and overwrote each other: name the columns that tell them apart with --tags";
+  if (summary.advice.empty() && has_csv && flags_.source.tags.empty() &&
+      summary.total.merged * 20 > summary.total.written)
+    summary.advice =
+        "many rows share a timestamp and overwrote each other: name the columns that tell them apart with --tags";
   summary.requests = counters_.requests;
   summary.retries = counters_.retries;
   summary.reconnects = counters_.reconnects;
@@ -352,7 +356,8 @@ void add_load_command(CLI::App& program, int& status) {
   add_target_flags(*command, flags->target);
   add_source_flags(*command, flags->source);
   const auto* const group = "Writing";
-  command->add_option("--write", flags->write, "stmt (our parsers, parameter binding) or schemaless (the server parses)")
+  command
+      ->add_option("--write", flags->write, "stmt (our parsers, parameter binding) or schemaless (the server parses)")
       ->group(group)
       ->check(CLI::IsMember({"stmt", "schemaless"}))
       ->capture_default_str();
@@ -372,8 +377,8 @@ void add_load_command(CLI::App& program, int& status) {
   command->add_option("--max-child-tables", flags->max_child_tables, "Stop before the load makes more than this")
       ->group(group)
       ->capture_default_str();
-  command->add_flag("--allow-precision-loss", flags->allow_precision_loss,
-                    "Load finer timestamps than the database keeps")
+  command
+      ->add_flag("--allow-precision-loss", flags->allow_precision_loss, "Load finer timestamps than the database keeps")
       ->group(group);
   const auto* const outcome = "Outcome";
   command->add_option("--rejects", flags->rejects, "Folder (or, with one source, file) for rejected records")

@@ -40,7 +40,8 @@ void name_environment(CLI::App& command) {
 int main(int argc, char** argv) {
   int status = cli::kOk;
   std::string config;
-  CLI::App program{"penstock: text in, columns out, every row accounted for. The bulk loader for TDengine.", "penstock"};
+  CLI::App program{"penstock: text in, columns out, every row accounted for. The bulk loader for TDengine.",
+                   "penstock"};
   program.set_version_flag("--version", std::string("penstock ") + cli::kVersion);
   program.require_subcommand(1);
   program.get_formatter()->column_width(34);

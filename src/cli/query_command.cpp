@@ -25,7 +25,7 @@ int query(const QueryFlags& flags) {
   if (target->is_null()) throw Error(Errc::config, "--to null: holds nothing that could be queried");
   auto connection = client::Connection::open(target->options());
   auto rows = connection.query(flags.sql);
-  const auto format = flags.format == "csv"     ? OutputFormat::csv
+  const auto format = flags.format == "csv"    ? OutputFormat::csv
                       : flags.format == "json" ? OutputFormat::json_lines
                                                : OutputFormat::table;
   print_result(rows, format, stdout);

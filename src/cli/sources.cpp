@@ -88,8 +88,8 @@ SourceOpener::Probed SourceOpener::look_at(const io::Input& input) {
     note(fmt::format("{}: {} ({})", input.name, format::format_name(probed.format), guess.why));
   }
   if (probed.format != format::Format::line && probed.format != format::Format::csv)
-    throw Error(Errc::config, fmt::format("'{}' is {}: this version of penstock loads line protocol and CSV", input.name,
-                                          format::format_name(probed.format)));
+    throw Error(Errc::config, fmt::format("'{}' is {}: this version of penstock loads line protocol and CSV",
+                                          input.name, format::format_name(probed.format)));
   return probed;
 }
 
@@ -143,8 +143,8 @@ data::Precision SourceOpener::probe(const io::Input& input) {
 std::shared_ptr<pipeline::ParserPool> SourceOpener::line_pool() {
   if (line_pool_) return line_pool_;
   if (options_.forward_lines) {
-    line_pool_ = std::make_shared<pipeline::ParserPool>(
-        [this] { return std::make_unique<format::ForwardParser>(registry_); });
+    line_pool_ =
+        std::make_shared<pipeline::ParserPool>([this] { return std::make_unique<format::ForwardParser>(registry_); });
     return line_pool_;
   }
   format::LineOptions line;
@@ -190,9 +190,8 @@ pipeline::OpenedSource SourceOpener::open(const io::Input& input, std::uint32_t)
     format::CsvOptions csv;
     csv.naming = options_.naming;
     csv.range = {from_ns(times_.first_ns, probed.plan->time_unit), last_time(times_, probed.plan->time_unit)};
-    opened.parsers = std::make_shared<pipeline::ParserPool>([this, plan = probed.plan, csv] {
-      return std::make_unique<format::CsvParser>(registry_, *plan, csv);
-    });
+    opened.parsers = std::make_shared<pipeline::ParserPool>(
+        [this, plan = probed.plan, csv] { return std::make_unique<format::CsvParser>(registry_, *plan, csv); });
     opened.reject_extension = "csv";
     if (keep_plans_) plans_.emplace_back(input.name, probed.plan);
   } else {

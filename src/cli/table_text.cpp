@@ -180,14 +180,17 @@ std::string time_text(std::int64_t time, data::Precision precision) {
   std::tm parts{};
   const auto clock = static_cast<std::time_t>(seconds);
   if (gmtime_r(&clock, &parts) == nullptr) return fmt::format("{}", time);
-  const int digits = precision == data::Precision::milliseconds ? 3 : precision == data::Precision::microseconds ? 6 : 9;
+  const int digits = precision == data::Precision::milliseconds   ? 3
+                     : precision == data::Precision::microseconds ? 6
+                                                                  : 9;
   return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:0{}}Z", parts.tm_year + 1900, parts.tm_mon + 1,
                      parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec, fraction, digits);
 }
 
 void print_result(client::Rows& rows, OutputFormat format, std::FILE* out) {
   if (rows.fields().empty()) {
-    if (format == OutputFormat::table) fmt::print(out, "({} affected)\n", format_count(static_cast<std::uint64_t>(rows.affected_rows())));
+    if (format == OutputFormat::table)
+      fmt::print(out, "({} affected)\n", format_count(static_cast<std::uint64_t>(rows.affected_rows())));
     return;
   }
   switch (format) {

@@ -104,8 +104,9 @@ std::unique_ptr<Target> Target::resolve(const TargetFlags& flags) {
     const char* const cloud = std::getenv("TDENGINE_CLOUD_URL");
     const char* const token = std::getenv("TDENGINE_CLOUD_TOKEN");
     if (cloud == nullptr || token == nullptr)
-      throw Error(Errc::config, "--to is missing: name the target, for instance --to ws://localhost:6041/mydb, "
-                                "--to sandbox:DIRECTORY or --to null:");
+      throw Error(Errc::config,
+                  "--to is missing: name the target, for instance --to ws://localhost:6041/mydb, "
+                  "--to sandbox:DIRECTORY or --to null:");
     to = std::string(cloud);
     if (const auto scheme = to.find("://"); scheme != std::string::npos) to = to.substr(scheme + 3);
     to = "wss://" + to + (to.find('?') == std::string::npos ? "?" : "&") + "token=" + token;
@@ -141,8 +142,8 @@ std::unique_ptr<Target> Target::resolve(const TargetFlags& flags) {
       else if (flags.ask_password) options.password = ask_secret("Password of " + options.user);
     }
     if (options.transport != client::Transport::websocket)
-      throw Error(Errc::unsupported, fmt::format("--to {}: this version writes over WebSocket: ws:// or wss://",
-                                                 redact(to)));
+      throw Error(Errc::unsupported,
+                  fmt::format("--to {}: this version writes over WebSocket: ws:// or wss://", redact(to)));
   }
   target->options_.request_timeout = duration_flag("--request-timeout", flags.request_timeout);
   return target;
@@ -162,8 +163,9 @@ Target::Database Target::prepare_database(const std::function<data::Precision()>
                                           const Say& say) {
   const std::string name = options_.database;
   if (name.empty())
-    throw Error(Errc::config, fmt::format("--to {}: name the database behind the host, for instance {}mydb",
-                                          redact(flags_.to), redact(flags_.to) + (flags_.to.ends_with('/') ? "" : "/")));
+    throw Error(Errc::config,
+                fmt::format("--to {}: name the database behind the host, for instance {}mydb", redact(flags_.to),
+                            redact(flags_.to) + (flags_.to.ends_with('/') ? "" : "/")));
   client::Options without_database = options_;
   without_database.database.clear();
   std::optional<client::Connection> connection;
@@ -186,8 +188,9 @@ Target::Database Target::prepare_database(const std::function<data::Precision()>
       found.emplace();
       found->precision = data::precision_from_name(rows.text(0)).value_or(data::Precision::milliseconds);
       if (const auto keep = keep_minutes(rows.text(1)); keep > 0) {
-        const auto now = std::chrono::duration_cast<std::chrono::nanoseconds>(
-                             std::chrono::system_clock::now().time_since_epoch()).count();
+        const auto now =
+            std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch())
+                .count();
         // KEEP may be longer than nanoseconds can count.
         found->first_ns = keep > (INT64_MAX / kNsPerMinute) ? INT64_MIN : now - keep * kNsPerMinute;
       }
@@ -202,16 +205,18 @@ Target::Database Target::prepare_database(const std::function<data::Precision()>
                                             "(--db-precision, --keep, --vgroups), or with SQL",
                                             name, connection->endpoint()));
     const auto precision = wanted_precision() ? *wanted_precision() : needed();
-    std::string sql = fmt::format("CREATE DATABASE IF NOT EXISTS {} PRECISION '{}' KEEP {}", data::quote_identifier(name),
-                                  data::precision_name(precision), checked_keep(flags_.keep));
+    std::string sql =
+        fmt::format("CREATE DATABASE IF NOT EXISTS {} PRECISION '{}' KEEP {}", data::quote_identifier(name),
+                    data::precision_name(precision), checked_keep(flags_.keep));
     if (flags_.vgroups > 0) sql += fmt::format(" VGROUPS {}", flags_.vgroups);
     say(sql);
     connection->execute(sql);
     database = look();
     if (!database)
-      throw Error(Errc::server, fmt::format("{}: the database '{}' was made, but it cannot be seen; does user '{}' have "
-                                            "rights on it?",
-                                            connection->endpoint(), name, options_.user));
+      throw Error(Errc::server,
+                  fmt::format("{}: the database '{}' was made, but it cannot be seen; does user '{}' have "
+                              "rights on it?",
+                              connection->endpoint(), name, options_.user));
   }
   return *database;
 }

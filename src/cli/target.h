@@ -58,7 +58,8 @@ class Target {
   using Say = std::function<void(const std::string&)>;
   /// Reaches the server (5 s; with --wait until it is there) and looks at the database; makes it when it is missing and
   /// --create-database was given (or the target is a sandbox), with the precision that `needed` tells. Throws Error.
-  Database prepare_database(const std::function<data::Precision()>& needed, const std::stop_token& stop, const Say& say);
+  Database prepare_database(const std::function<data::Precision()>& needed, const std::stop_token& stop,
+                            const Say& say);
 
   /// A connection of its own for the schema stage.
   std::unique_ptr<schema::Catalog> open_catalog(std::chrono::milliseconds retry_for, std::stop_token stop);

@@ -29,7 +29,8 @@ void need_usable(const Session& session, const StatementState& statement, std::s
 void close_quietly(StatementState& statement) noexcept {
   const auto session = statement.session.lock();
   // A step under way may still be worked on; the server frees the statement with the connection.
-  if (statement.closed || statement.busy || !session || !session->is_open() || session->epoch() != statement.epoch) return;
+  if (statement.closed || statement.busy || !session || !session->is_open() || session->epoch() != statement.epoch)
+    return;
   statement.closed = true;
   try {
     session->send_and_forget("stmt2_close", statement_argument(statement), true);
@@ -40,7 +41,12 @@ void close_quietly(StatementState& statement) noexcept {
 
 Answer to_answer(Ticket ticket, detail::Reply&& reply) {
   auto& json = reply.json;
-  return {ticket,        std::move(json.action), json.code, std::move(json.message), json.affected, json.total_rows,
+  return {ticket,
+          std::move(json.action),
+          json.code,
+          std::move(json.message),
+          json.affected,
+          json.total_rows,
           std::chrono::nanoseconds(json.timing_ns)};
 }
 
@@ -149,10 +155,9 @@ Statement Connection::prepare(std::string_view sql, StatementMode mode) {
   auto reply = session_->require(session_->send_json("stmt2_prepare", arguments + '"'));
   state->is_insert = reply.json.is_insert;
   for (auto& field : reply.json.fields)
-    state->fields.push_back({std::move(field.name), static_cast<data::Type>(field.type),
-                             static_cast<StatementField::Bind>(field.bind_type),
-                             static_cast<std::uint8_t>(field.precision), static_cast<std::uint8_t>(field.scale),
-                             field.bytes});
+    state->fields.push_back(
+        {std::move(field.name), static_cast<data::Type>(field.type), static_cast<StatementField::Bind>(field.bind_type),
+         static_cast<std::uint8_t>(field.precision), static_cast<std::uint8_t>(field.scale), field.bytes});
   return statement;
 }
 
@@ -169,7 +174,8 @@ Ticket Connection::send_exec(Statement& statement) {
   need_usable(*session_, state, "stmt2_exec");
   if (!state.bound) session_->misuse("nothing is bound; the server would die of this", "stmt2_exec");
   const auto ticket = session_->next_ticket();
-  const auto request = fmt::format(R"({{"action":"stmt2_exec","args":{{"req_id":{},{}}}}})", ticket, statement_argument(state));
+  const auto request =
+      fmt::format(R"({{"action":"stmt2_exec","args":{{"req_id":{},{}}}}})", ticket, statement_argument(state));
   const std::string_view part = request;
   session_->send(ticket, "stmt2_exec", MessageKind::text, {&part, 1}, statement.state_, Session::Step::exec);
   return ticket;
@@ -186,7 +192,8 @@ Ticket Connection::send_bind_exec(Statement& statement, wire::Stmt2ExecEncoder& 
 Rows Connection::result(Statement& statement) {
   need_usable(*session_, *statement.state_, "stmt2_result");
   if (statement.state_->is_insert) session_->misuse("an insert has no result", "stmt2_result");
-  if (statement.state_->bound) session_->misuse("it was not executed yet; the server would die of this", "stmt2_result");
+  if (statement.state_->bound)
+    session_->misuse("it was not executed yet; the server would die of this", "stmt2_result");
   auto reply = session_->require(session_->send_json("stmt2_result", statement_argument(*statement.state_)));
   return Rows(detail::make_result(session_, std::move(reply.json)));
 }

@@ -60,8 +60,9 @@ class Reader {
       out_.transport = Transport::rest;
       out_.tls = lower == "https";
     } else {
-      wrong(fmt::format("the scheme '{}' is unknown; known are ws, wss, taosws, taoswss, taos+ws, taos+wss, taos, http, https",
-                        printable(scheme)));
+      wrong(fmt::format(
+          "the scheme '{}' is unknown; known are ws, wss, taosws, taoswss, taos+ws, taos+wss, taos, http, https",
+          printable(scheme)));
     }
   }
 
@@ -173,7 +174,8 @@ class Reader {
       if (option.empty()) continue;
       const auto equals = option.find('=');
       const auto name = decoded(option.substr(0, equals), "options");
-      read_option(name, equals == std::string_view::npos ? std::string() : decoded(option.substr(equals + 1), "options"));
+      read_option(name,
+                  equals == std::string_view::npos ? std::string() : decoded(option.substr(equals + 1), "options"));
     }
     if (out_.key_file.empty() != out_.certificate_file.empty()) wrong("tls_cert and tls_key must be given together");
   }
@@ -198,9 +200,10 @@ class Reader {
       else if (value == "full") out_.verify = Options::Verify::full;
       else wrong("the option tls_verify takes none, ca or full");
     } else {
-      wrong(fmt::format("the option '{}' is unknown; known are token, bearer_token, totp_code, tls_verify, tls_ca, tls_cert, "
-                        "tls_key, compression, timezone, app, connect_timeout, request_timeout",
-                        printable(name)));
+      wrong(fmt::format(
+          "the option '{}' is unknown; known are token, bearer_token, totp_code, tls_verify, tls_ca, tls_cert, "
+          "tls_key, compression, timezone, app, connect_timeout, request_timeout",
+          printable(name)));
     }
   }
 

@@ -39,11 +39,11 @@ struct Options {
   std::string bearer_token;   ///< issued by the database; instead of user and password
   std::string totp_code;
   Verify verify = Verify::full;
-  std::string ca_file;           ///< PEM; "" = the system's authorities
-  std::string certificate_file;  ///< PEM chain of this client
-  std::string key_file;          ///< PEM
-  bool compression = false;      ///< permessage-deflate
-  std::string time_zone;         ///< "" = the server's
+  std::string ca_file;                   ///< PEM; "" = the system's authorities
+  std::string certificate_file;          ///< PEM chain of this client
+  std::string key_file;                  ///< PEM
+  bool compression = false;              ///< permessage-deflate
+  std::string time_zone;                 ///< "" = the server's
   std::string application = "penstock";  ///< at most 23 bytes, seen in SHOW CONNECTIONS
   /// TCP, TLS and WebSocket upgrade of one endpoint; what is no adapter is recognised within it.
   std::chrono::milliseconds handshake_timeout{5'000};

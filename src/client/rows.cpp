@@ -18,7 +18,9 @@ std::unique_ptr<ResultState> make_result(const std::shared_ptr<Session>& session
                       : answer.precision == 2 ? data::Precision::nanoseconds
                                               : data::Precision::milliseconds;
   result->finished = answer.field_count <= 0;
-  const auto at = [](const std::vector<std::int32_t>& values, std::size_t i) { return i < values.size() ? values[i] : 0; };
+  const auto at = [](const std::vector<std::int32_t>& values, std::size_t i) {
+    return i < values.size() ? values[i] : 0;
+  };
   for (std::size_t i = 0; i < answer.names.size() && answer.field_count > 0; ++i)
     result->fields.push_back({std::move(answer.names[i]), static_cast<data::Type>(at(answer.types, i)),
                               at(answer.lengths, i), static_cast<std::uint8_t>(at(answer.precisions, i)),
@@ -121,7 +123,8 @@ double Rows::real(std::size_t column) const {
 }
 
 std::string Rows::text(std::size_t column) const {
-  return is_null(column) ? std::string() : state_->block.value().text(state_->row - 1, static_cast<std::uint32_t>(column));
+  return is_null(column) ? std::string()
+                         : state_->block.value().text(state_->row - 1, static_cast<std::uint32_t>(column));
 }
 
 }  // namespace penstock::client

@@ -118,7 +118,8 @@ class RowSet {
 
   /// Memory for a row of up to `bytes`; valid until commit_row() or the next begin_row(). Not counted until committed.
   Row* begin_row(std::size_t bytes) {
-    if (static_cast<std::size_t>(row_end_ - row_at_) < bytes) [[unlikely]] new_row_slab(bytes);
+    if (static_cast<std::size_t>(row_end_ - row_at_) < bytes) [[unlikely]]
+      new_row_slab(bytes);
     return reinterpret_cast<Row*>(row_at_);
   }
   /// Keeps the row begun last. `row->shape` must be set; `bytes` is shapes()[row->shape].row_bytes().
@@ -130,7 +131,8 @@ class RowSet {
   /// Memory for a text of up to `most` bytes, to be filled from the returned pointer plus four; nothing is kept until
   /// commit_text(). Several texts may be open at once only if they are committed in order.
   char* begin_text(std::size_t most) {
-    if (static_cast<std::size_t>(text_end_ - text_at_) < most + sizeof(std::uint32_t)) [[unlikely]] new_text_slab(most);
+    if (static_cast<std::size_t>(text_end_ - text_at_) < most + sizeof(std::uint32_t)) [[unlikely]]
+      new_text_slab(most);
     return text_at_ + sizeof(std::uint32_t);
   }
   Slot commit_text(std::uint32_t length) noexcept {

@@ -57,7 +57,8 @@ std::optional<Type> type_from_name(std::string_view name) noexcept {
   if (upper == "INTEGER") return Type::integer;
   if (upper == "INTEGER UNSIGNED") return Type::uinteger;
   if (upper == "BOOLEAN") return Type::boolean;
-  const auto* const found = std::find_if(kNames.begin() + 1, kNames.end(), [&](const auto& n) { return n.second == upper; });
+  const auto* const found =
+      std::find_if(kNames.begin() + 1, kNames.end(), [&](const auto& n) { return n.second == upper; });
   if (found == kNames.end()) return std::nullopt;
   return found->first;
 }

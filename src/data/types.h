@@ -80,7 +80,9 @@ std::string_view precision_name(Precision precision) noexcept;
 std::optional<Precision> precision_from_name(std::string_view name) noexcept;
 /// Units in a second: 1'000, 1'000'000 or 1'000'000'000.
 constexpr std::int64_t units_per_second(Precision precision) noexcept {
-  return precision == Precision::milliseconds ? 1'000 : precision == Precision::microseconds ? 1'000'000 : 1'000'000'000;
+  return precision == Precision::milliseconds   ? 1'000
+         : precision == Precision::microseconds ? 1'000'000
+                                                : 1'000'000'000;
 }
 
 /// Limits of TDengine 3.3.7. Names in bytes; `columns` counts the timestamp and the tags too.
@@ -90,12 +92,12 @@ struct Limits {
   static constexpr std::size_t column_name = 64;
   static constexpr std::size_t columns = 4096;
   static constexpr std::size_t tags = 128;
-  static constexpr std::size_t row_bytes = 65531;   ///< declared widths of all columns
-  static constexpr std::size_t tag_bytes = 16384;   ///< declared widths of all tags
-  static constexpr std::size_t varchar = 65517;     ///< VARCHAR, VARBINARY, GEOMETRY column
-  static constexpr std::size_t nchar = 16379;       ///< characters of an NCHAR column
+  static constexpr std::size_t row_bytes = 65531;  ///< declared widths of all columns
+  static constexpr std::size_t tag_bytes = 16384;  ///< declared widths of all tags
+  static constexpr std::size_t varchar = 65517;    ///< VARCHAR, VARBINARY, GEOMETRY column
+  static constexpr std::size_t nchar = 16379;      ///< characters of an NCHAR column
   static constexpr std::size_t varchar_tag = 16382;
-  static constexpr std::size_t nchar_tag = 4095;    ///< characters
+  static constexpr std::size_t nchar_tag = 4095;  ///< characters
   static constexpr std::size_t json_tag = 4095;
   static constexpr std::size_t blob = 4'194'304;
   static constexpr std::size_t sql = 1'048'576;

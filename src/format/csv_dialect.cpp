@@ -249,10 +249,8 @@ Dialect sniff(std::string_view sample, const schema::CsvMapping& given) {
                      : best.columns > 1 ? fmt::format("delimiter {}: {:.0f} % of the sample's records have {} fields",
                                                       shown(best.delimiter), best_score.consistency * 100, best.columns)
                                         : std::string("delimiter ',': no other one cuts the records into fields"));
-  if (given.quote)
-    best.why.push_back(fmt::format("quote {}: given", shown(best.quote)));
-  else if (best.quote == '\'')
-    best.why.push_back("quote \"'\": it wraps whole fields");
+  if (given.quote) best.why.push_back(fmt::format("quote {}: given", shown(best.quote)));
+  else if (best.quote == '\'') best.why.push_back("quote \"'\": it wraps whole fields");
   if (given.header != Header::automatic) {
     best.header = given.header == Header::yes;
     best.why.push_back(best.header ? "header: given" : "no header: given");

@@ -113,10 +113,8 @@ void CsvIndex::count_lines_to(std::size_t position) {
     return static_cast<std::uint64_t>(std::count(text_.begin() + static_cast<std::ptrdiff_t>(from),
                                                  text_.begin() + static_cast<std::ptrdiff_t>(to), '\n'));
   };
-  if (position >= counted_to_)
-    lines_ += between(counted_to_, position);
-  else
-    lines_ -= between(position, counted_to_);
+  if (position >= counted_to_) lines_ += between(counted_to_, position);
+  else lines_ -= between(position, counted_to_);
   counted_to_ = position;
 }
 

@@ -147,19 +147,15 @@ std::string TypeSummary::evidence() const {
   };
   const auto count = [&](ValueKind kind) { return counts[index(kind)]; };
   switch (column.type) {
-    case Type::boolean:
-      return of(all, "true or false", ValueKind::boolean);
-    case Type::bigint:
-      return of(all, "integers", ValueKind::integer);
+    case Type::boolean: return of(all, "true or false", ValueKind::boolean);
+    case Type::bigint: return of(all, "integers", ValueKind::integer);
     case Type::ubigint:
       return of(count(ValueKind::unsigned_integer), "integers above the BIGINT range", ValueKind::unsigned_integer);
     case Type::float64:
       return of(count(ValueKind::real), "numbers with a point or an exponent", ValueKind::real) +
              (count(ValueKind::real) < all ? ", the others integers" : "");
-    case Type::timestamp:
-      return of(all, "date and time", ValueKind::time);
-    default:
-      break;
+    case Type::timestamp: return of(all, "date and time", ValueKind::time);
+    default: break;
   }
   if (all == 0) return fmt::format("{}: no value in the sample", name);
   const auto length = column.type == Type::nchar ? fmt::format("longest {} characters", longest_chars)
@@ -194,10 +190,8 @@ void CsvSample::add_record(std::string_view text, std::size_t begin, std::span<c
     if (c >= columns_.size()) {  // ragged: more fields than columns; only empty ones are harmless
       continue;
     }
-    if (is_null(field))
-      ++columns_[c].nulls;
-    else
-      columns_[c].add(field.text);
+    if (is_null(field)) ++columns_[c].nulls;
+    else columns_[c].add(field.text);
   }
   if (keep) first_fields_ += ends.size();
   ++records_;

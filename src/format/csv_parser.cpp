@@ -113,10 +113,8 @@ CsvParser::CsvParser(schema::Registry& registry, const CsvPlan& plan, CsvOptions
     }
     if (column.role == Role::timestamp) step.how = How::time;
     if (column.role == Role::tag || column.role == Role::child_name) {
-      if (!key_runs_.empty() && key_runs_.back().last + 1 == c)
-        key_runs_.back().last = c;
-      else
-        key_runs_.push_back({c, c});
+      if (!key_runs_.empty() && key_runs_.back().last + 1 == c) key_runs_.back().last = c;
+      else key_runs_.push_back({c, c});
     }
     if (column.role == Role::field) {
       step.slot = static_cast<std::uint32_t>(fields_.size());
@@ -128,41 +126,18 @@ CsvParser::CsvParser(schema::Registry& registry, const CsvPlan& plan, CsvOptions
         step.high = high;
       };
       switch (step.type) {
-        case Type::tinyint:
-          integer(INT8_MIN, INT8_MAX);
-          break;
-        case Type::smallint:
-          integer(INT16_MIN, INT16_MAX);
-          break;
-        case Type::integer:
-          integer(INT32_MIN, INT32_MAX);
-          break;
-        case Type::bigint:
-          integer(INT64_MIN, INT64_MAX);
-          break;
-        case Type::utinyint:
-          integer(0, UINT8_MAX);
-          break;
-        case Type::usmallint:
-          integer(0, UINT16_MAX);
-          break;
-        case Type::uinteger:
-          integer(0, UINT32_MAX);
-          break;
-        case Type::ubigint:
-          integer(0, INT64_MAX);
-          break;
-        case Type::float64:
-          step.how = How::real;
-          break;
-        case Type::varchar:
-          step.how = How::varchar;
-          break;
-        case Type::nchar:
-          step.how = How::nchar;
-          break;
-        default:
-          break;
+        case Type::tinyint: integer(INT8_MIN, INT8_MAX); break;
+        case Type::smallint: integer(INT16_MIN, INT16_MAX); break;
+        case Type::integer: integer(INT32_MIN, INT32_MAX); break;
+        case Type::bigint: integer(INT64_MIN, INT64_MAX); break;
+        case Type::utinyint: integer(0, UINT8_MAX); break;
+        case Type::usmallint: integer(0, UINT16_MAX); break;
+        case Type::uinteger: integer(0, UINT32_MAX); break;
+        case Type::ubigint: integer(0, INT64_MAX); break;
+        case Type::float64: step.how = How::real; break;
+        case Type::varchar: step.how = How::varchar; break;
+        case Type::nchar: step.how = How::nchar; break;
+        default: break;
       }
       if (data::is_variable(step.type)) texts_.push_back(step.slot);
     }
@@ -256,8 +231,7 @@ void CsvParser::parse_record(std::uint32_t begin, std::uint32_t end, std::uint32
     const char* const e = text + ends[c];
     from = ends[c] + 1;
     switch (step.how) {
-      case How::pass:
-        continue;
+      case How::pass: continue;
       case How::time:
         if (!read_time(step, {b, static_cast<std::size_t>(e - b)})) return;
         continue;
@@ -294,21 +268,18 @@ void CsvParser::parse_record(std::uint32_t begin, std::uint32_t end, std::uint32
         ++fields;
         continue;
       }
-      case How::other:
-        break;
+      case How::other: break;
     }
     ++fields;
     switch (read_slowly(step, {b, static_cast<std::size_t>(e - b)}, slots[step.slot])) {
-      case Outcome::value:
-        break;
+      case Outcome::value: break;
       case Outcome::null:
         if (!nulls) std::fill(null_words_.begin(), null_words_.end(), 0);
         nulls = true;
         slots[step.slot] = 0;
         null_words_[step.slot / 64] |= std::uint64_t{1} << (step.slot % 64);
         break;
-      case Outcome::bad:
-        return;
+      case Outcome::bad: return;
     }
   }
   if (fields == 0) [[unlikely]]

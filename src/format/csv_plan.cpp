@@ -100,10 +100,8 @@ class Planner {
       auto& name = plan_.columns[i].column.name;
       name = schema::legal_column_name(name);
       if (target_ == nullptr) continue;
-      if (const auto c = find_name(target_->columns, name))
-        name = target_->columns[*c].name;
-      else if (const auto t = find_name(target_->tags, name))
-        name = target_->tags[*t].name;
+      if (const auto c = find_name(target_->columns, name)) name = target_->columns[*c].name;
+      else if (const auto t = find_name(target_->tags, name)) name = target_->tags[*t].name;
     }
     // Columns of one super table have different names, headers need not.
     std::set<std::string> seen;
@@ -319,10 +317,8 @@ class Planner {
     for (const auto& type : mapping_.types) {
       const auto constant = std::find_if(plan_.constant_tags.begin(), plan_.constant_tags.end(),
                                          [&](const auto& tag) { return tag.column.name == type.name; });
-      if (constant != plan_.constant_tags.end())
-        set_type(constant->column, type);
-      else
-        given[find(type.name, "types")] = type;
+      if (constant != plan_.constant_tags.end()) set_type(constant->column, type);
+      else given[find(type.name, "types")] = type;
     }
     std::size_t fields = 0;
     for (std::size_t c = 0; c < plan_.columns.size(); ++c) {
@@ -400,12 +396,9 @@ class Planner {
       format.digits = times.unit_digits();
     }
     switch (format.kind) {
-      case TimeFormat::Kind::epoch:
-        return {format, format.digits + times.epoch_digits};
-      case TimeFormat::Kind::iso:
-        return {format, times.fraction_digits};
-      case TimeFormat::Kind::pattern:
-        break;
+      case TimeFormat::Kind::epoch: return {format, format.digits + times.epoch_digits};
+      case TimeFormat::Kind::iso: return {format, times.fraction_digits};
+      case TimeFormat::Kind::pattern: break;
     }
     // Digits behind %f: as many as the examples show.
     int digits = 0;

@@ -57,10 +57,8 @@ struct Cursor {
     std::uint32_t value = 0;
     int count = 0;
     for (; at != end && is_digit(*at); ++at, ++count) {
-      if (count < 9)
-        value = value * 10 + static_cast<std::uint32_t>(*at - '0');
-      else if (*at != '0')
-        time.finer_than_ns = true;
+      if (count < 9) value = value * 10 + static_cast<std::uint32_t>(*at - '0');
+      else if (*at != '0') time.finer_than_ns = true;
     }
     if (count == 0) return false;
     time.nanoseconds =
@@ -153,10 +151,8 @@ std::string TimeFormat::text() const {
              : digits == 3 ? "epoch milliseconds"
              : digits == 6 ? "epoch microseconds"
                            : "epoch nanoseconds";
-    case Kind::iso:
-      return "ISO 8601";
-    case Kind::pattern:
-      return fmt::format("pattern '{}'", pattern);
+    case Kind::iso: return "ISO 8601";
+    case Kind::pattern: return fmt::format("pattern '{}'", pattern);
   }
   return {};
 }
@@ -409,10 +405,8 @@ TimeStatus TimeReader::read_epoch(std::string_view text, std::int64_t& time) con
 std::vector<TimeReader::PatternStep> TimeReader::compile(std::string_view pattern) {
   std::vector<PatternStep> steps;
   const auto literal = [&](char c) {
-    if (c == ' ' || c == '\t')
-      steps.push_back({' ', '\0'});
-    else
-      steps.push_back({'\0', c});
+    if (c == ' ' || c == '\t') steps.push_back({' ', '\0'});
+    else steps.push_back({'\0', c});
   };
   for (std::size_t i = 0; i < pattern.size(); ++i) {
     if (pattern[i] != '%') {
@@ -421,9 +415,7 @@ std::vector<TimeReader::PatternStep> TimeReader::compile(std::string_view patter
     }
     const char directive = i + 1 < pattern.size() ? pattern[++i] : '\0';
     switch (directive) {
-      case '%':
-        literal('%');
-        break;
+      case '%': literal('%'); break;
       case 'F':
         for (const auto& s : compile("%Y-%m-%d")) steps.push_back(s);
         break;
@@ -455,9 +447,7 @@ std::vector<TimeReader::PatternStep> TimeReader::compile(std::string_view patter
       case 'A':
       case 'j':
       case 'p':
-      case 's':
-        steps.push_back({directive, '\0'});
-        break;
+      case 's': steps.push_back({directive, '\0'}); break;
       default:
         throw Error(
             Errc::config,
@@ -485,44 +475,26 @@ TimeStatus TimeReader::read_pattern(std::string_view text, std::int64_t& time) n
   for (const auto step : steps_) {
     bool ok = true;
     switch (step.directive) {
-      case '\0':
-        ok = in.eat(step.literal);
-        break;
-      case ' ':
-        in.blanks();
-        break;
-      case 'Y':
-        ok = in.number(4, 4, year);
-        break;
+      case '\0': ok = in.eat(step.literal); break;
+      case ' ': in.blanks(); break;
+      case 'Y': ok = in.number(4, 4, year); break;
       case 'y':
         ok = in.number(2, 2, year);
         year += year < 69 ? 2000 : 1900;
         break;
-      case 'm':
-        ok = in.number(1, 2, month);
-        break;
+      case 'm': ok = in.number(1, 2, month); break;
       case 'd':
       case 'e':
         in.blanks();
         ok = in.number(1, 2, day);
         break;
       case 'H':
-      case 'I':
-        ok = in.number(1, 2, hour) && (step.directive == 'H' || (hour >= 1 && hour <= 12));
-        break;
-      case 'M':
-        ok = in.number(1, 2, minute);
-        break;
-      case 'S':
-        ok = in.number(1, 2, second);
-        break;
-      case 'f':
-        ok = in.fraction(civil);
-        break;
+      case 'I': ok = in.number(1, 2, hour) && (step.directive == 'H' || (hour >= 1 && hour <= 12)); break;
+      case 'M': ok = in.number(1, 2, minute); break;
+      case 'S': ok = in.number(1, 2, second); break;
+      case 'f': ok = in.fraction(civil); break;
       case 'z':
-      case 'Z':
-        ok = in.offset(civil);
-        break;
+      case 'Z': ok = in.offset(civil); break;
       case 'b':
       case 'B':
       case 'h':
@@ -530,12 +502,8 @@ TimeStatus TimeReader::read_pattern(std::string_view text, std::int64_t& time) n
         ok = month > 0;
         break;
       case 'a':
-      case 'A':
-        ok = eat_name(in, kDays) >= 0;
-        break;
-      case 'j':
-        ok = in.number(1, 3, day_of_year) && day_of_year >= 1;
-        break;
+      case 'A': ok = eat_name(in, kDays) >= 0; break;
+      case 'j': ok = in.number(1, 3, day_of_year) && day_of_year >= 1; break;
       case 'p': {
         const char c = static_cast<char>(in.peek() | 0x20);
         ok = c == 'a' || c == 'p';
@@ -555,8 +523,7 @@ TimeStatus TimeReader::read_pattern(std::string_view text, std::int64_t& time) n
         have_epoch = ok = count > 0;
         break;
       }
-      default:
-        ok = false;
+      default: ok = false;
     }
     if (!ok) return TimeStatus::bad;
   }

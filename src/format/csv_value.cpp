@@ -52,22 +52,14 @@ constexpr Range range_of() {
 }
 Range range_of(Type type) noexcept {
   switch (type) {
-    case Type::tinyint:
-      return range_of<std::int8_t>();
-    case Type::smallint:
-      return range_of<std::int16_t>();
-    case Type::integer:
-      return range_of<std::int32_t>();
-    case Type::utinyint:
-      return range_of<std::uint8_t>();
-    case Type::usmallint:
-      return range_of<std::uint16_t>();
-    case Type::uinteger:
-      return range_of<std::uint32_t>();
-    case Type::ubigint:
-      return {0, std::numeric_limits<std::uint64_t>::max()};
-    default:
-      return range_of<std::int64_t>();
+    case Type::tinyint: return range_of<std::int8_t>();
+    case Type::smallint: return range_of<std::int16_t>();
+    case Type::integer: return range_of<std::int32_t>();
+    case Type::utinyint: return range_of<std::uint8_t>();
+    case Type::usmallint: return range_of<std::uint16_t>();
+    case Type::uinteger: return range_of<std::uint32_t>();
+    case Type::ubigint: return {0, std::numeric_limits<std::uint64_t>::max()};
+    default: return range_of<std::int64_t>();
   }
 }
 
@@ -171,20 +163,16 @@ int hex_digit(char c) noexcept {
 Fit read_fixed(Type type, std::uint8_t precision, std::uint8_t scale, std::string_view text, Slot& slot) noexcept {
   if (text.empty()) return Fit::no_value;
   switch (type) {
-    case Type::boolean:
-      return read_bool(text, slot);
-    case Type::float32:
-      return read_float<float>(text, slot);
-    case Type::float64:
-      return read_float<double>(text, slot);
+    case Type::boolean: return read_bool(text, slot);
+    case Type::float32: return read_float<float>(text, slot);
+    case Type::float64: return read_float<double>(text, slot);
     case Type::decimal64: {
       Wide value = 0;
       const auto fit = read_decimal(precision, scale, text, value);
       if (fit == Fit::ok) slot = data::slot_of(static_cast<std::int64_t>(value));
       return fit;
     }
-    default:
-      return read_integer(type, text, slot);
+    default: return read_integer(type, text, slot);
   }
 }
 
@@ -214,8 +202,7 @@ Fit read_variable(Type type, std::string_view text, std::string& scratch, std::s
     case Type::json:
       if (!is_utf8(text)) return Fit::not_utf8;
       return text.size() > data::Limits::json_tag ? Fit::too_long : Fit::ok;
-    default:
-      break;
+    default: break;
   }
   if (text.size() >= 2 && text[0] == '\\' && (text[1] == 'x' || text[1] == 'X')) {
     if (text.size() % 2 != 0) return Fit::no_value;
@@ -234,24 +221,15 @@ Fit read_variable(Type type, std::string_view text, std::string& scratch, std::s
 
 std::string_view range_text(Type type) noexcept {
   switch (type) {
-    case Type::tinyint:
-      return "-128 to 127";
-    case Type::smallint:
-      return "-32768 to 32767";
-    case Type::integer:
-      return "-2147483648 to 2147483647";
-    case Type::bigint:
-      return "-9223372036854775808 to 9223372036854775807";
-    case Type::utinyint:
-      return "0 to 255";
-    case Type::usmallint:
-      return "0 to 65535";
-    case Type::uinteger:
-      return "0 to 4294967295";
-    case Type::ubigint:
-      return "0 to 18446744073709551615";
-    default:
-      return "";
+    case Type::tinyint: return "-128 to 127";
+    case Type::smallint: return "-32768 to 32767";
+    case Type::integer: return "-2147483648 to 2147483647";
+    case Type::bigint: return "-9223372036854775808 to 9223372036854775807";
+    case Type::utinyint: return "0 to 255";
+    case Type::usmallint: return "0 to 65535";
+    case Type::uinteger: return "0 to 4294967295";
+    case Type::ubigint: return "0 to 18446744073709551615";
+    default: return "";
   }
 }
 

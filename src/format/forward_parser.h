@@ -8,9 +8,9 @@
 namespace penstock::format {
 
 /// For `--write schemaless`: lines are only cut; the server parses them. Each line becomes a row without a field whose
-/// child id depends on the bytes before its first unescaped blank, so that the lines of a child table meet the same lane
-/// and keep their order. Comments, blank lines and a byte order mark are skipped, a CR before the line end is not part
-/// of the record.
+/// child id depends on the bytes before its first unescaped blank, so that the lines of a child table meet the same
+/// lane and keep their order. Comments, blank lines and a byte order mark are skipped, a CR before the line end is not
+/// part of the record.
 class ForwardParser : public Parser {
  public:
   explicit ForwardParser(schema::Registry& registry);

@@ -35,7 +35,6 @@ std::string_view next_word(std::string_view& text) {
   return word;
 }
 
-
 bool is_integer(std::string_view word) {
   return !word.empty() && std::all_of(word.begin(), word.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
@@ -112,8 +111,8 @@ Guess guess_format(std::string_view name, std::string_view head) {
   const auto first = next_line(rest);
   for (const char delimiter : {',', ';', '\t', '|'})
     if (first.find(delimiter) != std::string_view::npos)
-      return {Format::csv, std::string("the first record has '") + (delimiter == '\t' ? "\\t" : std::string(1, delimiter)) +
-                               "' between its fields"};
+      return {Format::csv, std::string("the first record has '") +
+                               (delimiter == '\t' ? "\\t" : std::string(1, delimiter)) + "' between its fields"};
   return {std::nullopt, ""};
 }
 

@@ -16,7 +16,9 @@ void LineParser::Work::general_line(const char* line, const char* end, std::size
   const char* const first = scanner_.first();
   const auto refuse = [&] {
     const auto column = error.at == nullptr ? 0 : static_cast<std::uint32_t>(error.at - line) + 1;
-    rows_->reject({static_cast<std::uint32_t>(offset), static_cast<std::uint32_t>(end - line), column,
+    rows_->reject({static_cast<std::uint32_t>(offset),
+                   static_cast<std::uint32_t>(end - line),
+                   column,
                    {error.code, std::move(error.text)}});
   };
   if (first == end) {
@@ -89,18 +91,15 @@ bool LineParser::Work::check(const Series* known, std::int64_t time, LineError& 
     return false;
   }
   for (const auto& field : scanner_.fields()) {
-    if (field.key.find('\0') != std::string_view::npos)
-      error = {0x0200, "a field key holds a NUL", field.raw.data()};
+    if (field.key.find('\0') != std::string_view::npos) error = {0x0200, "a field key holds a NUL", field.raw.data()};
     else if (field.value.type == Type::nchar && !is_valid_utf8(field.value.content))
       error = {0x0200, "an NCHAR value is not valid UTF-8", field.value.begin};
     if (!error.text.empty()) return false;
   }
   if (known == nullptr)
     for (const auto& tag : scanner_.tags()) {
-      if (tag.key.find('\0') != std::string_view::npos)
-        error = {0x0200, "a tag key holds a NUL", tag.at};
-      else if (!is_valid_utf8(tag.value))
-        error = {0x0200, "a tag value is not valid UTF-8", tag.at};
+      if (tag.key.find('\0') != std::string_view::npos) error = {0x0200, "a tag key holds a NUL", tag.at};
+      else if (!is_valid_utf8(tag.value)) error = {0x0200, "a tag value is not valid UTF-8", tag.at};
       if (!error.text.empty()) return false;
     }
   if (time < options_.range.first || time > options_.range.last) {
@@ -180,7 +179,8 @@ std::string_view LineParser::Work::tag_key_name(std::uint16_t key) {
 }
 
 LineParser::Work::Memory& LineParser::Work::memory_of(const Series& series) {
-  if (series.id >= memory_.size()) memory_.resize(std::max<std::size_t>(series.id + std::size_t{1}, memory_.size() * 2));
+  if (series.id >= memory_.size())
+    memory_.resize(std::max<std::size_t>(series.id + std::size_t{1}, memory_.size() * 2));
   return memory_[series.id];
 }
 

@@ -47,8 +47,8 @@ inline const char* find_blank(const char* p) noexcept {
     const __m128i low = at(p);
     const __m128i high = at(p + 16);
     if (_mm_movemask_epi8(_mm_or_si128(low, high)) == 0) continue;
-    const auto mask = static_cast<std::uint32_t>(_mm_movemask_epi8(low)) |
-                      static_cast<std::uint32_t>(_mm_movemask_epi8(high)) << 16;
+    const auto mask =
+        static_cast<std::uint32_t>(_mm_movemask_epi8(low)) | static_cast<std::uint32_t>(_mm_movemask_epi8(high)) << 16;
     return p + std::countr_zero(mask);
   }
 }

@@ -133,7 +133,8 @@ inline const char* LineParser::Work::predicted_line(const char* line, const char
   std::int64_t time = 0;
   const char* line_end = nullptr;
   const char* const next = predicted_time(after, time, line_end);
-  if (next == nullptr || time < options_.range.first || time > options_.range.last) [[unlikely]] return nullptr;
+  if (next == nullptr || time < options_.range.first || time > options_.range.last) [[unlikely]]
+    return nullptr;
   finish(row, series, *plan, time, offset, static_cast<std::size_t>(line_end - line));
   return next;
 }
@@ -145,11 +146,14 @@ inline const char* LineParser::Work::predicted_fields(LinePlan& plan, const char
   const std::size_t count = plan.fields.size();
   for (std::size_t i = 0;;) {
     const auto& field = first[i];
-    if (!field.matches(p, end - p)) [[unlikely]] return permuted_fields(plan, i, p, end, slots);
+    if (!field.matches(p, end - p)) [[unlikely]]
+      return permuted_fields(plan, i, p, end, slots);
     p = predicted_value(field, p + field.key_bytes, slots[i]);
-    if (p == nullptr) [[unlikely]] return nullptr;
+    if (p == nullptr) [[unlikely]]
+      return nullptr;
     if (++i == count) break;
-    if (*p++ != ',') [[unlikely]] return nullptr;
+    if (*p++ != ',') [[unlikely]]
+      return nullptr;
   }
   return *p == ',' ? nullptr : p;
 }
@@ -295,7 +299,8 @@ const char* LineParser::Work::scanned_value(const LineFieldPlan& field, const ch
 
 /// Reads the timestamp behind the fields and finds the end of the line. Returns the start of the next one.
 inline const char* LineParser::Work::predicted_time(const char* p, std::int64_t& time, const char*& line_end) {
-  if (*p == '\r') [[unlikely]] return nullptr;
+  if (*p == '\r') [[unlikely]]
+    return nullptr;
   while (*p == ' ') ++p;
   std::uint64_t count = 0;
   unsigned digits = 0;
@@ -308,8 +313,10 @@ inline const char* LineParser::Work::predicted_time(const char* p, std::int64_t&
     return p + 1;
   }
   // "0" is the clock's too, but rare; 20 digits and more are clamped elsewhere.
-  if (digits > 19 || count == 0 || count > static_cast<std::uint64_t>(kMaxTime)) [[unlikely]] return nullptr;
-  if (!scale_.to_ns(static_cast<std::int64_t>(count), time)) [[unlikely]] return nullptr;
+  if (digits > 19 || count == 0 || count > static_cast<std::uint64_t>(kMaxTime)) [[unlikely]]
+    return nullptr;
+  if (!scale_.to_ns(static_cast<std::int64_t>(count), time)) [[unlikely]]
+    return nullptr;
   if (*p == '\n') [[likely]] {
     line_end = p;
     return p + 1;

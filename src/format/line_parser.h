@@ -23,7 +23,8 @@ struct LineOptions {
   schema::NamingRules naming;
   /// Nanoseconds. A row outside is refused with 0x060B.
   TimeRange range;
-  /// Time of a record without a timestamp, in nanoseconds since 1970; called once for each. Default: the system's clock.
+  /// Time of a record without a timestamp, in nanoseconds since 1970; called once for each. Default: the system's
+  /// clock.
   std::function<std::int64_t()> clock;
   /// The text is a payload of a schemaless call, not a file: a blank line is refused (0x020A) and a carriage return
   /// before a line end belongs to the line.
@@ -41,8 +42,8 @@ struct LineOptions {
 /// 0x061D child table named as its super table. Unions over rows (widths, types, number of
 /// columns) are the schema stage's business.
 ///
-/// One thread at a time; many parsers share a Registry. parse() passes on Error(Errc::limit) from the Registry: the rows
-/// before the record that met the limit are in `rows`. An oversized chunk (io::Chunk::oversized) gives nothing.
+/// One thread at a time; many parsers share a Registry. parse() passes on Error(Errc::limit) from the Registry: the
+/// rows before the record that met the limit are in `rows`. An oversized chunk (io::Chunk::oversized) gives nothing.
 class LineParser : public Parser {
  public:
   explicit LineParser(schema::Registry& registry, LineOptions options = {});

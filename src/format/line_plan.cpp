@@ -80,7 +80,7 @@ LinePlan::LinePlan(data::SuperTableRef* of, const std::vector<LineField>& from,
   signature_of(*table, from, sorted, sorted_signature);
   std::size_t spelled = 0;
   for (const auto& field : from) spelled += field.raw.size() + 1;
-  spelling.reserve(spelled);  // it must not move: long_key points into it
+  spelling.reserve(spelled);                         // it must not move: long_key points into it
   slots_.assign(std::bit_ceil(from.size() * 8), 0);  // sparse: a second probe is a mispredicted branch
   std::size_t at = sizeof table->id;
   for (const auto& field : from) {

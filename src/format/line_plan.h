@@ -45,9 +45,9 @@ struct LineFieldPlan {
 struct LinePlan {
   data::SuperTableRef* table = nullptr;
   std::vector<LineFieldPlan> fields;
-  std::vector<data::Field> names;  ///< views into `signature`
-  std::string signature;           ///< table, names and types in this order
-  std::string sorted_signature;    ///< the same, sorted by name
+  std::vector<data::Field> names;     ///< views into `signature`
+  std::string signature;              ///< table, names and types in this order
+  std::string sorted_signature;       ///< the same, sorted by name
   std::vector<std::uint16_t> sorted;  ///< fields by name
   std::string spelling;               ///< keys as in the text
   std::size_t row_bytes = 0;

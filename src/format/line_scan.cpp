@@ -60,12 +60,9 @@ constexpr std::string_view kValueEscapes = "\"\\";
 }  // namespace
 
 void LineValue::write(char* out, const std::string& images) const noexcept {
-  if (image)
-    std::memcpy(out, images.data() + image_at, bytes);
-  else if (escapes)
-    unescape_into(content, kValueEscapes, out);
-  else
-    std::memcpy(out, content.data(), bytes);
+  if (image) std::memcpy(out, images.data() + image_at, bytes);
+  else if (escapes) unescape_into(content, kValueEscapes, out);
+  else std::memcpy(out, content.data(), bytes);
 }
 
 void LineScanner::start(const char* begin, const char* end) {
@@ -204,8 +201,8 @@ const char* LineScanner::scan_value(const char* p, const char* end, LineValue& v
 bool LineScanner::parse_value(LineValue& value, LineError& error) {
   const std::string_view text(value.begin, static_cast<std::size_t>(value.end - value.begin));
   const auto is = [&](std::string_view word) {
-    return text.size() == word.size() && std::equal(text.begin(), text.end(), word.begin(),
-                                                    [](char a, char b) { return (a | 0x20) == b; });
+    return text.size() == word.size() &&
+           std::equal(text.begin(), text.end(), word.begin(), [](char a, char b) { return (a | 0x20) == b; });
   };
   switch (text[0]) {
     case '"': value.type = Type::varchar; return parse_quoted(value, error, 0);
@@ -275,9 +272,9 @@ bool LineScanner::parse_quoted(LineValue& value, LineError& error, std::size_t p
   }
   value.bytes = static_cast<std::uint32_t>(value.image ? images_.size() - value.image_at : size);
   if ((value.image ? std::size_t{value.bytes} : size) > most)
-    return refuse(error, kTooLong, value.begin,
-                  "a " + std::string(data::type_name(value.type)) + " value is longer than " + std::to_string(most) +
-                      " bytes");
+    return refuse(
+        error, kTooLong, value.begin,
+        "a " + std::string(data::type_name(value.type)) + " value is longer than " + std::to_string(most) + " bytes");
   return true;
 }
 

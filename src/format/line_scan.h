@@ -31,11 +31,11 @@ struct LineValue {
   const char* end = nullptr;
   bool escapes = false;  ///< holds \" or \\ that the content loses
   data::Type type = data::Type::null;
-  data::Slot slot = 0;         ///< fixed types
-  std::string_view content;    ///< variable types: between the quotes, still escaped
-  bool image = false;          ///< the value is in LineScanner::images() at image_at, image_bytes long
-  std::size_t image_at = 0;    ///< WKB of a geometry, bytes of a hexadecimal VARBINARY
-  std::uint32_t bytes = 0;     ///< variable types: length of the value
+  data::Slot slot = 0;            ///< fixed types
+  std::string_view content;       ///< variable types: between the quotes, still escaped
+  bool image = false;             ///< the value is in LineScanner::images() at image_at, image_bytes long
+  std::size_t image_at = 0;       ///< WKB of a geometry, bytes of a hexadecimal VARBINARY
+  std::uint32_t bytes = 0;        ///< variable types: length of the value
   std::uint8_t suffix_bytes = 0;  ///< numbers: length of the type suffix
 
   /// Writes the value: `bytes` bytes from `out` on.
@@ -99,7 +99,7 @@ class LineScanner {
   std::vector<LineField> fields_;
   std::size_t tag_count_ = 0;
   std::size_t field_count_ = 0;
-  std::string names_;   // unescaped keys and tag values; never longer than the line, so it does not move
+  std::string names_;  // unescaped keys and tag values; never longer than the line, so it does not move
   std::string images_;
 };
 

@@ -56,8 +56,8 @@ struct TimeScale {
     ns = count > kMaxTime / factor ? kMaxTime : count * factor;
     return true;
   }
-  std::int64_t coarse = 1;           ///< units to milliseconds
-  std::int64_t factor = 1'000'000;   ///< from there to nanoseconds
+  std::int64_t coarse = 1;          ///< units to milliseconds
+  std::int64_t factor = 1'000'000;  ///< from there to nanoseconds
 };
 
 class LineParser::Work {
@@ -90,8 +90,8 @@ class LineParser::Work {
   bool parse_time(std::string_view token, std::int64_t& time) const;
   bool check(const data::Series* known, std::int64_t time, LineError& error);
   LineError duplicate_name() const {
-    return {0x263C, "a name stands twice among tags, fields and the timestamp column '" +
-                        options_.naming.timestamp_name + "'",
+    return {0x263C,
+            "a name stands twice among tags, fields and the timestamp column '" + options_.naming.timestamp_name + "'",
             nullptr};
   }
   data::Series* add_series(LineError& error);
@@ -137,9 +137,9 @@ inline void LineParser::Work::finish(data::Row* row, data::Series* series, LineP
   if (plan.has_text)
     for (std::size_t i = 0; i < plan.fields.size(); ++i)
       if (data::is_variable(plan.fields[i].type))
-        plan.longest[i] =
-            std::max(plan.longest[i], static_cast<std::uint32_t>(data::text_of(row->slots()[i]).size()));
-  if (series->state() != data::Series::State::admitted) [[unlikely]] rows_->note_fresh(series, row);
+        plan.longest[i] = std::max(plan.longest[i], static_cast<std::uint32_t>(data::text_of(row->slots()[i]).size()));
+  if (series->state() != data::Series::State::admitted) [[unlikely]]
+    rows_->note_fresh(series, row);
   ++plan.rows;
   rows_->commit_row(plan.row_bytes);
   last_series_ = series->id;

@@ -1,11 +1,11 @@
 #include "format/number.h"
 
-#include <clocale>
-#include <cfloat>
-#include <cstdlib>
 #include <fast_float/fast_float.h>
-#include <limits>
 #include <locale.h>
+#include <cfloat>
+#include <clocale>
+#include <cstdlib>
+#include <limits>
 #include <string>
 
 namespace penstock::format {
@@ -21,8 +21,8 @@ std::size_t strtod_prefix(std::string_view text, double& value) {
   std::size_t at = 0;
   const bool plus = !text.empty() && text[0] == '+';
   at += plus || (!text.empty() && text[0] == '-');
-  const bool digit = at < text.size() && (is_digit(text[at]) || (text[at] == '.' && at + 1 < text.size() &&
-                                                                 is_digit(text[at + 1])));
+  const bool digit =
+      at < text.size() && (is_digit(text[at]) || (text[at] == '.' && at + 1 < text.size() && is_digit(text[at + 1])));
   const bool hex = at + 1 < text.size() && text[at] == '0' && (text[at + 1] | 0x20) == 'x';
   if (digit && !hex) {
     const auto result = fast_float::from_chars(text.data() + plus, text.data() + text.size(), value);

@@ -108,18 +108,22 @@ inline const char* read_plain_double(const char* p, double& value) noexcept {
   std::uint64_t mantissa = 0;
   unsigned digits = 0;
   p = read_digits(p, mantissa, digits);
-  if (digits == 0 || digits > 18) [[unlikely]] return nullptr;
+  if (digits == 0 || digits > 18) [[unlikely]]
+    return nullptr;
   double result = 0;
   if (*p == '.') {
     std::uint64_t fraction = 0;
     unsigned places = 0;
     p = read_digits(p + 1, fraction, places);
-    if (digits + places > 18) [[unlikely]] return nullptr;
+    if (digits + places > 18) [[unlikely]]
+      return nullptr;
     mantissa = mantissa * detail::kPow10[places] + fraction;
-    if (mantissa > (1ull << 53)) [[unlikely]] return nullptr;
+    if (mantissa > (1ull << 53)) [[unlikely]]
+      return nullptr;
     result = static_cast<double>(mantissa) / detail::kPow10Double[places];
   } else {
-    if (mantissa > (1ull << 53)) [[unlikely]] return nullptr;
+    if (mantissa > (1ull << 53)) [[unlikely]]
+      return nullptr;
     result = static_cast<double>(mantissa);
   }
   value = negative ? -result : result;

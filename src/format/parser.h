@@ -9,8 +9,8 @@ namespace penstock::format {
 class Parser {
  public:
   virtual ~Parser() = default;
-  /// Appends the good records of the chunk to `rows` and the bad ones to its rejects; a bad record never ends the chunk.
-  /// Blank lines and comments are neither. Virtual once per chunk, never per row.
+  /// Appends the good records of the chunk to `rows` and the bad ones to its rejects; a bad record never ends the
+  /// chunk. Blank lines and comments are neither. Virtual once per chunk, never per row.
   virtual void parse(const io::Chunk& chunk, data::RowSet& rows) = 0;
 };
 

@@ -61,10 +61,8 @@ struct RuleText {
   void zone_name() {
     if (eat('<')) {
       const auto end = rest.find('>');
-      if (end == std::string_view::npos)
-        ok = false;
-      else
-        rest.remove_prefix(end + 1);
+      if (end == std::string_view::npos) ok = false;
+      else rest.remove_prefix(end + 1);
       return;
     }
     while (!rest.empty() && std::isalpha(static_cast<unsigned char>(rest.front())) != 0) rest.remove_prefix(1);

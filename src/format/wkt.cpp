@@ -1,10 +1,10 @@
 #include "format/wkt.h"
 
+#include <fast_float/fast_float.h>
 #include <bit>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
-#include <fast_float/fast_float.h>
 #include <limits>
 
 namespace penstock::format {

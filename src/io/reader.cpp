@@ -28,14 +28,10 @@ std::size_t skip_byte_order_mark(std::string_view first, const std::string& name
 
 const char* to_string(Compression compression) noexcept {
   switch (compression) {
-    case Compression::zstd:
-      return "zstd";
-    case Compression::gzip:
-      return "gzip";
-    case Compression::lz4:
-      return "lz4";
-    case Compression::none:
-      break;
+    case Compression::zstd: return "zstd";
+    case Compression::gzip: return "gzip";
+    case Compression::lz4: return "lz4";
+    case Compression::none: break;
   }
   return "none";
 }

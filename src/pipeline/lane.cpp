@@ -41,7 +41,8 @@ void Lane::poke() {
 // about to give some back anyway), when its oldest row has waited long enough, or at the end.
 bool Lane::should_flush(bool inbox_empty, bool closed) const {
   if (window_.empty()) return false;
-  const auto worthwhile = std::max(group_.options_.min_window_rows, group_.options_.rows_per_child * window_.child_count());
+  const auto worthwhile =
+      std::max(group_.options_.min_window_rows, group_.options_.rows_per_child * window_.child_count());
   if (window_.row_count() >= std::min(target_rows_, worthwhile)) return true;
   if (group_.options_.max_window_bytes > 0 && window_.bytes() >= group_.options_.max_window_bytes) return true;
   if (!inbox_empty) return false;

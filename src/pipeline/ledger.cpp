@@ -4,8 +4,8 @@
 
 namespace penstock::pipeline {
 
-void Ledger::open([[maybe_unused]] std::uint64_t seq, std::uint32_t source, std::uint64_t end_offset, std::uint32_t parts,
-                  std::uint64_t rows, std::uint64_t rejected, std::uint64_t text_bytes) {
+void Ledger::open([[maybe_unused]] std::uint64_t seq, std::uint32_t source, std::uint64_t end_offset,
+                  std::uint32_t parts, std::uint64_t rows, std::uint64_t rejected, std::uint64_t text_bytes) {
   const std::lock_guard lock(mutex_);
   assert(seq == base_ + open_.size() && "chunks are opened in order");
   open_.push_back({source, parts, end_offset});

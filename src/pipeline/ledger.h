@@ -29,8 +29,8 @@ class Ledger {
  public:
   explicit Ledger(std::size_t sources) : sources_(sources), settled_(sources, 0) {}
 
-  /// A chunk enters, in order of `seq` (0, 1, 2, …): its rows (rejected ones included), the rejected ones (which must be
-  /// on disk or in its buffer already), how many parts lanes hold of it, and where it ends in its source.
+  /// A chunk enters, in order of `seq` (0, 1, 2, …): its rows (rejected ones included), the rejected ones (which must
+  /// be on disk or in its buffer already), how many parts lanes hold of it, and where it ends in its source.
   void open(std::uint64_t seq, std::uint32_t source, std::uint64_t end_offset, std::uint32_t parts, std::uint64_t rows,
             std::uint64_t rejected, std::uint64_t text_bytes);
   /// A part's rows are all written or rejected.

@@ -139,9 +139,11 @@ Rejects::File& Rejects::file_of(std::uint32_t source) {
     made->records.path = path_of(sources_of_stem > 1 ? fmt::format("{}.{}", stem, source + 1) : stem);
     // "a.line.2" may be a source of its own.
     const auto taken = [&](const fs::path& path) {
-      return std::any_of(files_.begin(), files_.end(), [&](const auto& other) { return other && other->records.path == path; });
+      return std::any_of(files_.begin(), files_.end(),
+                         [&](const auto& other) { return other && other->records.path == path; });
     };
-    for (int i = 1; taken(made->records.path); ++i) made->records.path = path_of(fmt::format("{}.{}-{}", stem, source + 1, i));
+    for (int i = 1; taken(made->records.path); ++i)
+      made->records.path = path_of(fmt::format("{}.{}-{}", stem, source + 1, i));
   }
   made->reasons.path = made->records.path.string() + ".reasons.jsonl";
   if (const auto parent = made->records.path.parent_path(); !parent.empty()) fs::create_directories(parent);
@@ -149,9 +151,10 @@ Rejects::File& Rejects::file_of(std::uint32_t source) {
     std::error_code ignored;
     for (const auto* const path : {&made->records.path, &made->reasons.path})
       if (fs::equivalent(input.name, *path, ignored))
-        throw Error(Errc::config, fmt::format("rejected records would overwrite the source '{}'; name another place with "
-                                              "--rejects",
-                                              input.name));
+        throw Error(Errc::config,
+                    fmt::format("rejected records would overwrite the source '{}'; name another place with "
+                                "--rejects",
+                                input.name));
   }
   made->records.open();
   made->reasons.open();
@@ -202,10 +205,12 @@ void Rejects::check_limits(std::uint64_t rows_read) {
   const auto advice = " Look at the reasons" + (options_.discard ? std::string() : " beside the reject file") +
                       ", or raise --max-rejects";
   if (count_ > options_.max_rejects)
-    throw Error(Errc::limit, fmt::format("more than {} records were rejected.{}", format_count(options_.max_rejects), advice));
+    throw Error(Errc::limit,
+                fmt::format("more than {} records were rejected.{}", format_count(options_.max_rejects), advice));
   if (rows_read >= options_.early_rows &&
       static_cast<double>(count_) > options_.max_share * static_cast<double>(rows_read))
-    throw Error(Errc::limit, fmt::format("more than {:.3g} % of the records were rejected.{}", 100 * options_.max_share, advice));
+    throw Error(Errc::limit,
+                fmt::format("more than {:.3g} % of the records were rejected.{}", 100 * options_.max_share, advice));
   // Chunks are larger than a few rows, so the first 10,000 are looked at when at least that many were read.
   if (std::exchange(early_over_, rows_read >= options_.early_rows)) return;
   const auto seen = std::max(rows_read, options_.early_rows);

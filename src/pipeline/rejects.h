@@ -20,7 +20,7 @@ struct RejectedRecord {
   std::int32_t code = 0;     ///< the server's; 0 none
   bool by_server = false;    ///< refused by the server, not by us
   std::string_view reason;
-  std::string_view record;   ///< as it was read, without its line end
+  std::string_view record;  ///< as it was read, without its line end
 };
 
 /// Where rejected records go: a file a source in the format of the input, so that it loads again after mending, and
@@ -39,10 +39,10 @@ class Rejects {
     /// A directory (made when missing; a file a source), or with a single source a file.
     std::filesystem::path path = "penstock-rejects";
     std::uint64_t max_rejects = 1'000'000;
-    double max_share = 1.0;              ///< of the rows read, looked at from `share_from_rows` on
-    double early_share = 0.5;            ///< more than this of the first `early_rows` stops the load
+    double max_share = 1.0;    ///< of the rows read, looked at from `share_from_rows` on
+    double early_share = 0.5;  ///< more than this of the first `early_rows` stops the load
     std::uint64_t early_rows = 10'000;
-    bool discard = false;                ///< count only: `check`
+    bool discard = false;  ///< count only: `check`
   };
   /// Finds out now whether files can be made there. Throws Error(Errc::config).
   Rejects(Options options, std::vector<Source> sources);

@@ -53,13 +53,14 @@ struct RunPlan {
   /// Opens an input. Called in order, from the reading stage. Throws Error: io concerns this source only, anything else
   /// ends the run.
   std::function<OpenedSource(const io::Input&, std::uint32_t source)> open;
-  schema::Growth* growth = nullptr;  ///< nullptr: the writer's server decides the schema (schemaless forwarding), or a check
-  LaneGroup* lanes = nullptr;        ///< nullptr: nothing is written (check)
+  schema::Growth* growth =
+      nullptr;                 ///< nullptr: the writer's server decides the schema (schemaless forwarding), or a check
+  LaneGroup* lanes = nullptr;  ///< nullptr: nothing is written (check)
   Rejects* rejects = nullptr;
   Ledger* ledger = nullptr;
   MemoryBudget* budget = nullptr;
   report::Counters* counters = nullptr;
-  unsigned threads = 1;               ///< parse width
+  unsigned threads = 1;  ///< parse width
   std::size_t chunk_bytes = std::size_t{1} << 20;
   /// Called in input order for every admitted chunk, before its rows go to lanes. May be empty.
   std::function<void(sink::ParsedChunk&)> look;
@@ -74,8 +75,8 @@ struct SourceEnd {
 
 struct RunResult {
   std::vector<SourceEnd> sources;
-  bool interrupted = false;     ///< a stop was asked for before the end of the input
-  std::exception_ptr error;     ///< what ended the run; null when it went through
+  bool interrupted = false;  ///< a stop was asked for before the end of the input
+  std::exception_ptr error;  ///< what ended the run; null when it went through
 };
 
 /// Reads, parses, admits and dispatches until all sources end; then waits for the lanes. `stop` ends the reading; what

@@ -63,8 +63,9 @@ std::unique_ptr<Work> ReadStage::next(const std::stop_token& stop) {
     // for here and nowhere else.
     const double ratio = static_cast<double>(learned_rows_.load(std::memory_order_relaxed)) /
                          static_cast<double>(learned_text_.load(std::memory_order_relaxed));
-    work->reserved = std::min(static_cast<std::size_t>(static_cast<double>(plan_.chunk_bytes) * std::clamp(ratio, 0.1, 20.0)),
-                              plan_.budget->limit() / 4);
+    work->reserved =
+        std::min(static_cast<std::size_t>(static_cast<double>(plan_.chunk_bytes) * std::clamp(ratio, 0.1, 20.0)),
+                 plan_.budget->limit() / 4);
     // With no chunk under way, what is in use are the buffers that the reader filled ahead: they wait for this call.
     const auto hopeless = [this] { return under_way_->load() == 0; };
     if (!plan_.budget->acquire(work->reserved, stop, hopeless)) return nullptr;
@@ -178,7 +179,9 @@ void DispatchStage::take(Work& work) {
     std::string_view line = chunk.chunk.text;
     if (line.ends_with('\n')) line.remove_suffix(1);
     if (line.ends_with('\r')) line.remove_suffix(1);
-    chunk.rows.reject({0, static_cast<std::uint32_t>(line.size()), 0,
+    chunk.rows.reject({0,
+                       static_cast<std::uint32_t>(line.size()),
+                       0,
                        {0, "a quote opens in this line and does not close within --max-record"}});
     chunk.rows.set_lines(1);
     log(LogLevel::warning, fmt::format("{}:{}: a quote opens that does not close; only this line is rejected",

@@ -16,9 +16,9 @@ namespace penstock::pipeline {
 struct Work {
   std::shared_ptr<sink::ParsedChunk> chunk;
   std::shared_ptr<ParserPool> parsers;
-  std::size_t reserved = 0;                       ///< of the memory budget, until the rows are charged
-  std::vector<std::vector<data::Row*>> by_lane;   ///< [lanes]
-  bool damaged = false;                           ///< the source went bad under the chunk: no row of it is used
+  std::size_t reserved = 0;                      ///< of the memory budget, until the rows are charged
+  std::vector<std::vector<data::Row*>> by_lane;  ///< [lanes]
+  bool damaged = false;                          ///< the source went bad under the chunk: no row of it is used
 };
 
 /// First stage, serial, in order.
@@ -37,7 +37,7 @@ class ReadStage {
   OpenedSource source_;
   std::uint32_t index_ = 0;  // of the next input
   std::uint64_t seq_ = 0;
-  std::uint64_t bytes_before_ = 0;  // of finished sources
+  std::uint64_t bytes_before_ = 0;                                                       // of finished sources
   std::shared_ptr<std::atomic<int>> under_way_ = std::make_shared<std::atomic<int>>(0);  // chunks not yet let go of
   std::atomic<std::uint64_t> learned_text_{1};
   std::atomic<std::uint64_t> learned_rows_{1};

@@ -11,7 +11,8 @@ namespace penstock::report {
 /// The stages that a load spends its time in.
 enum class Stage : std::uint8_t { read, parse, schema, gather, build, server };
 inline constexpr std::size_t kStages = 6;
-inline constexpr std::array<std::string_view, kStages> kStageNames{"read", "parse", "schema", "gather", "build", "server"};
+inline constexpr std::array<std::string_view, kStages> kStageNames{"read",   "parse", "schema",
+                                                                   "gather", "build", "server"};
 
 /// Live figures of a run. Every member may be changed and read by any thread; relaxed order, so a reader sees figures
 /// of slightly different moments. Change them once a chunk or request, never per row.

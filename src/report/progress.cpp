@@ -66,7 +66,8 @@ Progress::~Progress() {
 }
 
 void Progress::run(const std::stop_token& stop) {
-  const auto period = style_ == ProgressStyle::terminal ? std::chrono::milliseconds(200) : std::chrono::milliseconds(5000);
+  const auto period =
+      style_ == ProgressStyle::terminal ? std::chrono::milliseconds(200) : std::chrono::milliseconds(5000);
   std::mutex mutex;
   std::condition_variable_any wake;
   std::unique_lock lock(mutex);

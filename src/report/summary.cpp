@@ -32,9 +32,9 @@ void fill_stages(Summary& summary, const Counters& counters, unsigned parse_thre
   double most = 0;
   for (std::size_t i = 0; i < kStages; ++i) {
     const auto stage = static_cast<Stage>(i);
-    const double width = stage == Stage::parse                             ? parse_threads
+    const double width = stage == Stage::parse                            ? parse_threads
                          : stage == Stage::read || stage == Stage::schema ? 1
-                                                                           : lanes;
+                                                                          : lanes;
     const double share =
         static_cast<double>(counters.busy_ns[i].load(std::memory_order_relaxed)) / (elapsed * std::max(1.0, width));
     summary.stages.emplace_back(std::string(kStageNames[i]), rounded(std::min(share, 1.0), 0.001));
@@ -56,25 +56,29 @@ std::string to_text(const Summary& summary) {
   line("rows", fmt::format("{} read = {} written + {} rejected + {} not done", format_count(t.read),
                            format_count(t.written), format_count(t.rejected), format_count(t.not_done)));
   if (t.merged > 0) {
-    std::string text = fmt::format("{} of the written rows had the key of another row of the same request and were "
-                                   "joined with it",
-                                   format_count(t.merged));
+    std::string text = fmt::format(
+        "{} of the written rows had the key of another row of the same request and were "
+        "joined with it",
+        format_count(t.merged));
     if (summary.merged_by_precision > 0)
       text += fmt::format("; {} only because the database's precision is coarser",
                           format_count(summary.merged_by_precision));
     line("merged", text);
   }
-  line("speed", fmt::format("{} rows/s, {}/s, {} in {}",
-                            format_count(static_cast<std::uint64_t>(per_second(static_cast<double>(t.written), summary.elapsed))),
-                            format_bytes(per_second(static_cast<double>(t.bytes), summary.elapsed)),
-                            format_bytes(static_cast<double>(t.bytes)), format_duration(summary.elapsed)));
+  line(
+      "speed",
+      fmt::format("{} rows/s, {}/s, {} in {}",
+                  format_count(static_cast<std::uint64_t>(per_second(static_cast<double>(t.written), summary.elapsed))),
+                  format_bytes(per_second(static_cast<double>(t.bytes), summary.elapsed)),
+                  format_bytes(static_cast<double>(t.bytes)), format_duration(summary.elapsed)));
   if (summary.requests > 0)
-    line("requests", fmt::format("{}, {:.0f} rows per child table in a request; p50 {:.1f} ms, p90 {:.1f} ms, "
-                                 "p99 {:.1f} ms, max {:.1f} ms; {} retries",
-                                 format_count(summary.requests),
-                                 summary.runs > 0 ? static_cast<double>(t.written) / static_cast<double>(summary.runs) : 0.0,
-                                 milliseconds(summary.p50), milliseconds(summary.p90), milliseconds(summary.p99),
-                                 milliseconds(summary.max), format_count(summary.retries)));
+    line("requests",
+         fmt::format("{}, {:.0f} rows per child table in a request; p50 {:.1f} ms, p90 {:.1f} ms, "
+                     "p99 {:.1f} ms, max {:.1f} ms; {} retries",
+                     format_count(summary.requests),
+                     summary.runs > 0 ? static_cast<double>(t.written) / static_cast<double>(summary.runs) : 0.0,
+                     milliseconds(summary.p50), milliseconds(summary.p90), milliseconds(summary.p99),
+                     milliseconds(summary.max), format_count(summary.retries)));
   if (!summary.stages.empty()) {
     std::string text;
     for (const auto& [name, busy] : summary.stages)
@@ -82,13 +86,14 @@ std::string to_text(const Summary& summary) {
     line("busy", text + " (limit: " + summary.limit + ")");
   }
   if (!summary.schema_changes.empty())
-    line("schema", fmt::format("{} change{}", summary.schema_changes.size(),
-                               summary.schema_changes.size() == 1 ? "" : "s"));
+    line("schema",
+         fmt::format("{} change{}", summary.schema_changes.size(), summary.schema_changes.size() == 1 ? "" : "s"));
   if (!summary.rejects.empty()) {
     line("rejected", summary.rejects_file.empty() ? "" : "records in " + summary.rejects_file);
     for (const auto& reject : summary.rejects) {
       const std::string code = reject.code != 0 ? fmt::format(" [0x{:04X}]", reject.code) : "";
-      out += fmt::format("  {:>10}  {}{}  (first: {})\n", format_count(reject.count), reject.reason, code, reject.first);
+      out +=
+          fmt::format("  {:>10}  {}{}  (first: {})\n", format_count(reject.count), reject.reason, code, reject.first);
     }
   }
   if (!summary.advice.empty()) line("advice", summary.advice);
@@ -133,16 +138,18 @@ std::string to_json(const Summary& summary) {
         {{"reason", reject.reason}, {"code", reject.code}, {"count", reject.count}, {"first", reject.first}});
   if (!summary.rejects_file.empty()) json["rejects_file"] = summary.rejects_file;
   if (!summary.advice.empty()) json["advice"] = summary.advice;
-  json["requests"] = {{"count", summary.requests},
-                      {"p50_ms", rounded(milliseconds(summary.p50), 0.001)},
-                      {"p90_ms", rounded(milliseconds(summary.p90), 0.001)},
-                      {"p99_ms", rounded(milliseconds(summary.p99), 0.001)},
-                      {"max_ms", rounded(milliseconds(summary.max), 0.001)},
-                      {"retries", summary.retries},
-                      {"reconnects", summary.reconnects},
-                      {"bytes", summary.request_bytes},
-                      {"rows_per_child_table",
-                       summary.runs > 0 ? rounded(static_cast<double>(summary.total.written) / static_cast<double>(summary.runs), 0.01) : 0}};
+  json["requests"] = {
+      {"count", summary.requests},
+      {"p50_ms", rounded(milliseconds(summary.p50), 0.001)},
+      {"p90_ms", rounded(milliseconds(summary.p90), 0.001)},
+      {"p99_ms", rounded(milliseconds(summary.p99), 0.001)},
+      {"max_ms", rounded(milliseconds(summary.max), 0.001)},
+      {"retries", summary.retries},
+      {"reconnects", summary.reconnects},
+      {"bytes", summary.request_bytes},
+      {"rows_per_child_table",
+       summary.runs > 0 ? rounded(static_cast<double>(summary.total.written) / static_cast<double>(summary.runs), 0.01)
+                        : 0}};
   json["stages"] = nlohmann::ordered_json::array();
   for (const auto& [name, busy] : summary.stages) json["stages"].push_back({{"name", name}, {"busy", busy}});
   json["limit"] = summary.limit;

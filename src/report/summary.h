@@ -14,7 +14,7 @@ namespace penstock::report {
 /// Rows of one source or of all: read = written + rejected + not_done.
 struct Tally {
   std::uint64_t read = 0;
-  std::uint64_t written = 0;   ///< acknowledged by the server
+  std::uint64_t written = 0;  ///< acknowledged by the server
   std::uint64_t rejected = 0;
   std::uint64_t not_done = 0;  ///< read, but the run ended before they were written or rejected
   std::uint64_t merged = 0;    ///< of the written: joined with another row of the same request by an equal key
@@ -35,7 +35,7 @@ struct RejectSummary {
   std::string reason;
   std::int32_t code = 0;  ///< the server's, or what it would answer; 0 none
   std::uint64_t count = 0;
-  std::string first;      ///< "file:line:column" of the first one
+  std::string first;  ///< "file:line:column" of the first one
 };
 
 /// What a run did. Shown as text or JSON at its end.

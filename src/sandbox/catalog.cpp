@@ -60,7 +60,8 @@ std::vector<ColumnInfo> columns_from(const Json& list) {
   return columns;
 }
 
-std::shared_ptr<const Layout> make_layout(std::uint16_t index, const std::vector<std::pair<std::uint16_t, Type>>& slots) {
+std::shared_ptr<const Layout> make_layout(std::uint16_t index,
+                                          const std::vector<std::pair<std::uint16_t, Type>>& slots) {
   auto layout = std::make_shared<Layout>();
   layout->index = index;
   std::uint32_t offset = 0;
@@ -206,7 +207,8 @@ std::vector<Value> unpack_tags(const Table& table, std::string_view in) {
 
 // --- Database ---
 
-Database::Database(std::string name_, std::unique_ptr<Store> store_) : name(std::move(name_)), store(std::move(store_)) {
+Database::Database(std::string name_, std::unique_ptr<Store> store_)
+    : name(std::move(name_)), store(std::move(store_)) {
   load();
 }
 

@@ -20,7 +20,7 @@ class Store;
 /// A column or tag with what the catalog adds to its declaration.
 struct ColumnInfo {
   data::Column column;
-  std::uint16_t id = 0;  ///< never used again within its table: rows outlive ALTERs
+  std::uint16_t id = 0;                            ///< never used again within its table: rows outlive ALTERs
   std::string encode, compress, level = "medium";  ///< only shown
   bool added = false;  ///< by ALTER: such columns have no block aggregates, which SHOW CREATE tells
 };

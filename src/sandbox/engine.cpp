@@ -125,9 +125,8 @@ class SessionImpl final : public Session {
 
   std::int64_t insert_schemaless(int protocol, int precision, std::string_view payload, int ttl_days,
                                  std::string_view table_name_key, std::int32_t& total_lines) override {
-    return guarded([&] {
-      return run_schemaless(context_, protocol, precision, payload, ttl_days, table_name_key, total_lines);
-    });
+    return guarded(
+        [&] { return run_schemaless(context_, protocol, precision, payload, ttl_days, table_name_key, total_lines); });
   }
 
  private:
@@ -173,7 +172,8 @@ class SessionImpl final : public Session {
       context_.database = name;
       return {};
     }
-    for (const auto word : {"flush", "trim", "compact", "reset", "balance", "kill", "explain", "grant", "revoke", "merge"}) {
+    for (const auto word :
+         {"flush", "trim", "compact", "reset", "balance", "kill", "explain", "grant", "revoke", "merge"}) {
       if (verb == word) return run_rest(context_, in, verb);
     }
     begin.syntax_error();
@@ -192,7 +192,8 @@ class SessionImpl final : public Session {
       if (!context_.instance->users.emplace(name, password).second) refuse(0x0350, "User already exists");
       return {};
     }
-    for (const auto word : {"topic", "index", "function", "view", "stream", "tsma", "or", "aggregate", "dnode", "vtable"}) {
+    for (const auto word :
+         {"topic", "index", "function", "view", "stream", "tsma", "or", "aggregate", "dnode", "vtable"}) {
       if (!in.accept(word)) continue;
       if (std::string_view(word) == "view") refuse(0x0100, "Operation not supported");
       for (int i = 0; i < 3; ++i) {
@@ -272,7 +273,8 @@ Instance::Instance(Engine::Options options) : directory_(std::move(options.direc
   std::error_code error;
   std::filesystem::create_directories(directory_, error);
   if (error) {
-    throw Error(Errc::io, fmt::format("cannot make the sandbox's directory '{}': {}", directory_.string(), error.message()));
+    throw Error(Errc::io,
+                fmt::format("cannot make the sandbox's directory '{}': {}", directory_.string(), error.message()));
   }
   for (const auto& entry : std::filesystem::directory_iterator(directory_, error)) {
     if (entry.path().extension() != kSuffix) continue;
@@ -282,7 +284,8 @@ Instance::Instance(Engine::Options options) : directory_(std::move(options.direc
     databases_.emplace(name, std::move(database));
   }
   if (error) {
-    throw Error(Errc::io, fmt::format("cannot read the sandbox's directory '{}': {}", directory_.string(), error.message()));
+    throw Error(Errc::io,
+                fmt::format("cannot read the sandbox's directory '{}': {}", directory_.string(), error.message()));
   }
 }
 
@@ -304,7 +307,7 @@ bool Instance::set_naming(std::string_view name, std::string_view value) {
     naming_.dot_to_underscore = value == "1";
     return true;
   }
-  std::string* const setting = lower == "smlchildtablename"               ? &naming_.child_table_tag
+  std::string* const setting = lower == "smlchildtablename"                ? &naming_.child_table_tag
                                : lower == "smlautochildtablenamedelimiter" ? &naming_.child_table_delimiter
                                : lower == "smltagname"                     ? &naming_.default_tag
                                : lower == "smltsdefaultname"               ? &naming_.timestamp_name
@@ -389,7 +392,8 @@ Answer run_insert_select(SessionContext& context, Cursor& in) {
   if (found.child == nullptr) unsupported("INSERT … SELECT into a super table");
   RowBatch batch;
   batch.table = name.table;
-  for (std::size_t i = 0; names.empty() && i < found.table->columns.size(); ++i) batch.columns.push_back(static_cast<int>(i));
+  for (std::size_t i = 0; names.empty() && i < found.table->columns.size(); ++i)
+    batch.columns.push_back(static_cast<int>(i));
   for (const auto& n : names) {
     batch.columns.push_back(found.table->column(n));
     if (batch.columns.back() < 0) refuse(0x2602, fmt::format("Invalid column name: {}", n));

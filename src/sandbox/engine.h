@@ -63,8 +63,8 @@ struct PreparedField {
 
 /// Rows for one child table, column by column: `columns[c][r]`. What one bind record says, decoded.
 struct BoundTable {
-  std::string name;          ///< empty when the statement names its table
-  std::vector<Value> tags;   ///< one a tag placeholder; empty when the message had no tag section
+  std::string name;         ///< empty when the statement names its table
+  std::vector<Value> tags;  ///< one a tag placeholder; empty when the message had no tag section
   std::vector<std::vector<Value>> columns;
 };
 

@@ -29,36 +29,21 @@ std::string_view trim(std::string_view text) {
 
 std::string_view reason(int status) {
   switch (status) {
-    case 100:
-      return "Continue";
-    case 101:
-      return "Switching Protocols";
-    case 200:
-      return "OK";
-    case 204:
-      return "No Content";
-    case 301:
-      return "Moved Permanently";
-    case 307:
-      return "Temporary Redirect";
-    case 400:
-      return "Bad Request";
-    case 401:
-      return "Unauthorized";
-    case 404:
-      return "Not Found";
-    case 413:
-      return "Request Entity Too Large";
-    case 426:
-      return "Upgrade Required";
-    case 431:
-      return "Request Header Fields Too Large";
-    case 500:
-      return "Internal Server Error";
-    case 501:
-      return "Not Implemented";
-    default:
-      return "Unknown";
+    case 100: return "Continue";
+    case 101: return "Switching Protocols";
+    case 200: return "OK";
+    case 204: return "No Content";
+    case 301: return "Moved Permanently";
+    case 307: return "Temporary Redirect";
+    case 400: return "Bad Request";
+    case 401: return "Unauthorized";
+    case 404: return "Not Found";
+    case 413: return "Request Entity Too Large";
+    case 426: return "Upgrade Required";
+    case 431: return "Request Header Fields Too Large";
+    case 500: return "Internal Server Error";
+    case 501: return "Not Implemented";
+    default: return "Unknown";
   }
 }
 
@@ -259,16 +244,10 @@ std::optional<HttpRequest> read_request(Socket& socket, std::optional<HttpRespon
     return std::nullopt;
   }
   switch (read_body(socket, request)) {
-    case BodyState::whole:
-      return request;
-    case BodyState::bad:
-      response = plain_error(400);
-      return std::nullopt;
-    case BodyState::too_big:
-      response = plain_error(413);
-      return std::nullopt;
-    case BodyState::gone:
-      break;
+    case BodyState::whole: return request;
+    case BodyState::bad: response = plain_error(400); return std::nullopt;
+    case BodyState::too_big: response = plain_error(413); return std::nullopt;
+    case BodyState::gone: break;
   }
   return std::nullopt;
 }

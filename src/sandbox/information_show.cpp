@@ -244,8 +244,9 @@ class Show {
     return answer_of(system_table_columns("ins_indexes"), std::move(rows));
   }
   [[nodiscard]] std::vector<data::Column> system_table_columns(std::string_view) const {
-    return columns_from_text("index_name VARCHAR(192)|db_name VARCHAR(64)|table_name VARCHAR(192)|vgroup_id INT|create_time "
-                             "TIMESTAMP|column_name VARCHAR(192)|index_type VARCHAR(192)");
+    return columns_from_text(
+        "index_name VARCHAR(192)|db_name VARCHAR(64)|table_name VARCHAR(192)|vgroup_id INT|create_time "
+        "TIMESTAMP|column_name VARCHAR(192)|index_type VARCHAR(192)");
   }
 
   Answer variables() {
@@ -335,11 +336,35 @@ class Show {
     const auto db = open(name);
     const auto& v = db->options.values;
     std::string out = fmt::format("CREATE DATABASE {}", data::quote_identifier(name));
-    for (const auto key : {"BUFFER", "CACHESIZE", "CACHEMODEL", "COMP", "DURATION", "WAL_FSYNC_PERIOD", "MAXROWS",
-                           "MINROWS", "STT_TRIGGER", "KEEP", "PAGES", "PAGESIZE", "PRECISION", "REPLICA", "WAL_LEVEL",
-                           "VGROUPS", "SINGLE_STABLE", "TABLE_PREFIX", "TABLE_SUFFIX", "TSDB_PAGESIZE",
-                           "WAL_RETENTION_PERIOD", "WAL_RETENTION_SIZE", "KEEP_TIME_OFFSET", "ENCRYPT_ALGORITHM",
-                           "SS_CHUNKPAGES", "SS_KEEPLOCAL", "SS_COMPACT", "COMPACT_INTERVAL", "COMPACT_TIME_RANGE",
+    for (const auto key : {"BUFFER",
+                           "CACHESIZE",
+                           "CACHEMODEL",
+                           "COMP",
+                           "DURATION",
+                           "WAL_FSYNC_PERIOD",
+                           "MAXROWS",
+                           "MINROWS",
+                           "STT_TRIGGER",
+                           "KEEP",
+                           "PAGES",
+                           "PAGESIZE",
+                           "PRECISION",
+                           "REPLICA",
+                           "WAL_LEVEL",
+                           "VGROUPS",
+                           "SINGLE_STABLE",
+                           "TABLE_PREFIX",
+                           "TABLE_SUFFIX",
+                           "TSDB_PAGESIZE",
+                           "WAL_RETENTION_PERIOD",
+                           "WAL_RETENTION_SIZE",
+                           "KEEP_TIME_OFFSET",
+                           "ENCRYPT_ALGORITHM",
+                           "SS_CHUNKPAGES",
+                           "SS_KEEPLOCAL",
+                           "SS_COMPACT",
+                           "COMPACT_INTERVAL",
+                           "COMPACT_TIME_RANGE",
                            "COMPACT_TIME_OFFSET"}) {
       const std::string_view k(key);
       const bool quoted = k == "CACHEMODEL" || k == "PRECISION" || k == "ENCRYPT_ALGORITHM";
@@ -388,8 +413,10 @@ Answer run_describe(SessionContext& context, Cursor& in) {
     const bool tags = list == &found.table->tags;
     for (const auto& c : *list) {
       rows.push_back({text(c.column.name), text(describe_type(c.column)), length(c.column),
-                      text(tags ? "TAG" : c.column.composite_key ? "COMPOSITE KEY" : ""), text(c.encode),
-                      text(c.compress), text(c.level)});
+                      text(tags                     ? "TAG"
+                           : c.column.composite_key ? "COMPOSITE KEY"
+                                                    : ""),
+                      text(c.encode), text(c.compress), text(c.level)});
     }
   }
   return answer_of(columns, std::move(rows));

@@ -90,7 +90,8 @@ constexpr Definition kPerformance[] = {
      "TIMESTAMP|last_access TIMESTAMP|user_app VARCHAR(24)|user_ip VARCHAR(22)"},
     {"perf_queries",
      "kill_id VARCHAR(26)|query_id BIGINT UNSIGNED|conn_id INT UNSIGNED|app VARCHAR(24)|pid INT|user "
-     "VARCHAR(24)|end_point VARCHAR(22)|create_time TIMESTAMP|exec_usec BIGINT|stable_query BOOL|sub_query BOOL|sub_num "
+     "VARCHAR(24)|end_point VARCHAR(22)|create_time TIMESTAMP|exec_usec BIGINT|stable_query BOOL|sub_query "
+     "BOOL|sub_num "
      "INT|sub_status VARCHAR(1000)|sql VARCHAR(2048)|user_app VARCHAR(24)|user_ip VARCHAR(22)"},
     {"perf_consumers",
      "consumer_id VARCHAR(32)|consumer_group VARCHAR(193)|client_id VARCHAR(256)|user VARCHAR(24)|fqdn "
@@ -166,8 +167,8 @@ void table_rows(const SessionContext& context, Rows& rows) {
     for (const auto& [id, child] : db.children) {
       const auto& table = *child->table;
       rows.push_back({text(child->name), text(db.name), time_of(db, child->created),
-                      integer(static_cast<std::int64_t>(table.columns.size())),
-                      optional_text(table.super, table.name), Datum::of_int(id), integer(2), integer(child->ttl),
+                      integer(static_cast<std::int64_t>(table.columns.size())), optional_text(table.super, table.name),
+                      Datum::of_int(id), integer(2), integer(child->ttl),
                       optional_text(child->has_comment, child->comment),
                       text(table.super ? "CHILD_TABLE" : "NORMAL_TABLE")});
     }
@@ -266,8 +267,9 @@ std::vector<data::Column> columns_from_text(std::string_view list) {
 }
 
 std::optional<SystemTable> system_table(const SessionContext& context, std::string_view schema, std::string_view name) {
-  const std::span<const Definition> definitions =
-      schema == "information_schema" ? std::span<const Definition>(kInformation) : std::span<const Definition>(kPerformance);
+  const std::span<const Definition> definitions = schema == "information_schema"
+                                                      ? std::span<const Definition>(kInformation)
+                                                      : std::span<const Definition>(kPerformance);
   for (const auto& definition : definitions) {
     if (definition.name != name) continue;
     SystemTable table;

@@ -147,7 +147,8 @@ std::int64_t LiteralReader::time_part(const Token& token, std::string_view near)
   }
   if (token.kind == Token::Kind::integer) {
     Int128 value = 0;
-    if (!read_integer(std::string(token.text), Type::bigint, value) || value > INT64_MAX || value < INT64_MIN) invalid();
+    if (!read_integer(std::string(token.text), Type::bigint, value) || value > INT64_MAX || value < INT64_MIN)
+      invalid();
     return static_cast<std::int64_t>(value);
   }
   if (token.kind != Token::Kind::string) invalid();
@@ -182,7 +183,8 @@ Value LiteralReader::read_time(const data::Column&, Role role) {
   if (op.is("+") || op.is("-")) {
     take();
     const auto duration = take();
-    const auto length = duration.kind == Token::Kind::duration ? parse_duration(duration.text, precision_) : std::nullopt;
+    const auto length =
+        duration.kind == Token::Kind::duration ? parse_duration(duration.text, precision_) : std::nullopt;
     if (!length || peek().is("+") || peek().is("-")) fail_near(near, "invalid timestamp");
     const auto moved = op.is("+") ? static_cast<std::uint64_t>(time) + static_cast<std::uint64_t>(*length)
                                   : static_cast<std::uint64_t>(time) - static_cast<std::uint64_t>(*length);
@@ -207,7 +209,8 @@ Value LiteralReader::read(const data::Column& column, Role role) {
   const auto token = value_token();
   const bool quoted = token.kind == Token::Kind::string;
   const auto text = quoted ? token.name : std::string(token.text);
-  if (token.is("null") || (quoted && !is_text(column.type) && column.type != Type::json && lower(text) == "null")) return {};
+  if (token.is("null") || (quoted && !is_text(column.type) && column.type != Type::json && lower(text) == "null"))
+    return {};
   const bool boolean = token.kind == Token::Kind::word;
   const auto shown = quoted ? std::string_view(text) : near;
   switch (column.type) {

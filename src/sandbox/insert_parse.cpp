@@ -51,8 +51,8 @@ void InsertParser::table_name(InsertTarget& t) {
     const auto token = reader_.peek();
     placeholder = token.kind == Token::Kind::question;
     if (placeholder && prepared_ == nullptr) reader_.fail("? only used in stmt");
-    const bool name = token.kind == Token::Kind::word || token.kind == Token::Kind::quoted_name ||
-                      token.kind == Token::Kind::string;
+    const bool name =
+        token.kind == Token::Kind::word || token.kind == Token::Kind::quoted_name || token.kind == Token::Kind::string;
     if (!placeholder && (!name || token.is("values"))) reader_.fail("table_name is expected");
     reader_.take();
     out = token.name;
@@ -90,7 +90,8 @@ void InsertParser::column_list(InsertTarget& t, const Table& definition, std::si
   bool named = false;
   while (!reader_.accept(")")) {
     const auto token = reader_.peek();
-    if (token.kind != Token::Kind::word && token.kind != Token::Kind::quoted_name) reader_.fail("column name is expected");
+    if (token.kind != Token::Kind::word && token.kind != Token::Kind::quoted_name)
+      reader_.fail("column name is expected");
     reader_.take();
     reader_.accept(",");
     const bool tbname = token.name == "tbname" && definition.super && t.names_in_rows;
@@ -140,7 +141,8 @@ void InsertParser::read_tags(InsertTarget& t, const Table& super, RowBatch& batc
     reader_.take();
     while (!reader_.accept(")")) {
       const auto token = reader_.take();
-      if (token.kind != Token::Kind::word && token.kind != Token::Kind::quoted_name) reader_.fail("tag name is expected");
+      if (token.kind != Token::Kind::word && token.kind != Token::Kind::quoted_name)
+        reader_.fail("tag name is expected");
       const int tag = super.tag(token.name);
       if (tag < 0) refuse(0x2602, fmt::format("Invalid column name: {}", token.name));
       if (std::find(t.tags.begin(), t.tags.end(), tag) != t.tags.end()) {
@@ -202,7 +204,7 @@ void InsertParser::row(InsertTarget& t, const Table& definition, std::vector<Val
       value.state = Value::State::not_given;
       (is_tag ? t.tag_given[tag_at] : t.value_given[column_at]) = true;
     } else {
-      value = reader_.read(column, is_tag        ? LiteralReader::Role::tag
+      value = reader_.read(column, is_tag       ? LiteralReader::Role::tag
                                    : place == 0 ? LiteralReader::Role::primary_time
                                                 : LiteralReader::Role::column);
     }

@@ -15,7 +15,7 @@ struct InsertTarget {
   std::string database;  ///< as written; empty: the session's
   std::string table;     ///< empty: a placeholder, or the stb(tbname, …) form
   bool table_placeholder = false;
-  std::string super;     ///< USING, or the super table of the stb(tbname, …) form
+  std::string super;           ///< USING, or the super table of the stb(tbname, …) form
   bool names_in_rows = false;  ///< stb(tbname, …)
   std::vector<int> columns;    ///< place in Table::columns of each ordinary value
   std::vector<int> tags;       ///< place in Table::tags of each tag value
@@ -25,14 +25,17 @@ struct InsertTarget {
   std::vector<bool> value_given;  ///< the same for each of `columns`
   std::vector<Value> tag_constants;
   std::vector<Value> value_constants;
-  bool ignores_tags = false;   ///< the child exists: its tags stay
+  bool ignores_tags = false;  ///< the child exists: its tags stay
 };
 
 /// Parses INSERT … VALUES. With `prepared` it reads one table and placeholders, else all tables and rows.
 class InsertParser {
  public:
   InsertParser(SessionContext& context, std::string_view sql, InsertTarget* prepared)
-      : context_(context), sql_(sql), reader_(sql, 0, data::Precision::milliseconds, *context.zone), prepared_(prepared) {}
+      : context_(context),
+        sql_(sql),
+        reader_(sql, 0, data::Precision::milliseconds, *context.zone),
+        prepared_(prepared) {}
 
   /// Runs the statement; returns the affected rows.
   std::int64_t run();

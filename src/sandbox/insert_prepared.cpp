@@ -105,7 +105,8 @@ std::string plain_name(const SessionContext& context, const std::string& databas
     if (dot == std::string_view::npos || name.size() - dot - 1 > data::Limits::table_name) mismatch("name too long");
   }
   const auto unquoted = [](std::string_view part) {
-    if (part.size() < 2 || (part.front() != '`' && part.front() != '\'' && part.front() != '"')) return std::string(part);
+    if (part.size() < 2 || (part.front() != '`' && part.front() != '\'' && part.front() != '"'))
+      return std::string(part);
     const char quote = part.front();
     if (part.back() != quote) return std::string(part);
     std::string out;
@@ -306,8 +307,8 @@ std::int64_t BoundInsert::store_table(const Place& p, const ColumnarTable& bound
     w.column = &table.columns[at].column;
     w.size = data::fixed_size(w.column->type);
     w.kind = w.column->type == Type::boolean ? Writer::Kind::boolean
-             : view.lengths != nullptr ? (is_decimal(w.column->type) ? Writer::Kind::decimal : Writer::Kind::text)
-                                       : Writer::Kind::fixed;
+             : view.lengths != nullptr       ? (is_decimal(w.column->type) ? Writer::Kind::decimal : Writer::Kind::text)
+                                             : Writer::Kind::fixed;
     if (view.lengths != nullptr) {
       if (offsets_.size() == used_offsets) offsets_.emplace_back();
       auto& offsets = offsets_[used_offsets];

@@ -16,12 +16,12 @@ class Prepared {
   static std::shared_ptr<Prepared> make(SessionContext& context, std::string_view sql);
 
   bool is_insert = false;
-  std::string sql;                    ///< a query is parsed again for each run: binding writes into its tree
-  std::size_t parameters = 0;         ///< of a query
+  std::string sql;             ///< a query is parsed again for each run: binding writes into its tree
+  std::size_t parameters = 0;  ///< of a query
   InsertTarget target;
   std::string database;
   std::vector<PreparedField> fields;
-  std::string definition;             ///< name of the table whose columns are bound; empty: the bound one's
+  std::string definition;  ///< name of the table whose columns are bound; empty: the bound one's
   std::uint32_t table_id = 0;
   std::uint64_t table_version = 0;
 };
@@ -40,10 +40,10 @@ class BoundInsert {
   /// Where the rows of one bound table go.
   struct Place {
     std::string name;
-    Table* table = nullptr;     ///< whose columns are bound
-    Table* super = nullptr;     ///< to make a missing child of
-    std::vector<Value> tags;    ///< complete, when a child may be made
-    std::vector<int> columns;   ///< of `table`, one a bound column
+    Table* table = nullptr;    ///< whose columns are bound
+    Table* super = nullptr;    ///< to make a missing child of
+    std::vector<Value> tags;   ///< complete, when a child may be made
+    std::vector<int> columns;  ///< of `table`, one a bound column
     std::size_t rows = 0;
   };
   Place place(std::string_view name, const std::vector<Value>& tags);
@@ -55,7 +55,7 @@ class BoundInsert {
   const Prepared& prepared_;
   LockedDatabase database_;
   Table* definition_ = nullptr;
-  std::vector<std::uint32_t> order_;            // scratch
+  std::vector<std::uint32_t> order_;  // scratch
   std::vector<std::vector<std::uint32_t>> offsets_;
 };
 

@@ -140,8 +140,8 @@ class Gatherer {
 
 }  // namespace
 
-std::int64_t run_schemaless(SessionContext& context, int protocol, int precision, std::string_view payload, int ttl_days,
-                            std::string_view table_name_key, std::int32_t& total_lines) {
+std::int64_t run_schemaless(SessionContext& context, int protocol, int precision, std::string_view payload,
+                            int ttl_days, std::string_view table_name_key, std::int32_t& total_lines) {
   if (protocol < 1 || protocol > 3) refuse(0x3000, "protocol invalidate");
   if (context.database.empty()) refuse(0x2616, "Database not specified");
   if (protocol != 1) unsupported(protocol == 2 ? "the schemaless protocol telnet" : "the schemaless protocol JSON");
@@ -153,9 +153,10 @@ std::int64_t run_schemaless(SessionContext& context, int protocol, int precision
   options.payload_rules = true;
   options.naming = context.instance->naming();
   options.naming.table_name_key = table_name_key;
-  static constexpr format::TimeUnit kUnits[] = {
-      format::TimeUnit::nanoseconds,  format::TimeUnit::hours,        format::TimeUnit::minutes, format::TimeUnit::seconds,
-      format::TimeUnit::milliseconds, format::TimeUnit::microseconds, format::TimeUnit::nanoseconds};
+  static constexpr format::TimeUnit kUnits[] = {format::TimeUnit::nanoseconds,  format::TimeUnit::hours,
+                                                format::TimeUnit::minutes,      format::TimeUnit::seconds,
+                                                format::TimeUnit::milliseconds, format::TimeUnit::microseconds,
+                                                format::TimeUnit::nanoseconds};
   options.precision = kUnits[precision];
   std::string padded(payload);
   padded.append(io::kPadding, '\0');

@@ -70,7 +70,8 @@ CreatedChildren::~CreatedChildren() {
 
 Store::Key key_of(const data::Column& column, const Value& value) noexcept {
   if (data::is_variable(column.type)) return {0, value.text, true};
-  if (column.type == Type::ubigint) return {static_cast<std::int64_t>(value.bits ^ (std::uint64_t{1} << 63)), {}, false};
+  if (column.type == Type::ubigint)
+    return {static_cast<std::int64_t>(value.bits ^ (std::uint64_t{1} << 63)), {}, false};
   return {static_cast<std::int64_t>(value.bits), {}, false};
 }
 

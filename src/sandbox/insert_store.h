@@ -12,11 +12,11 @@ namespace penstock::sandbox {
 
 /// Rows for one child table.
 struct RowBatch {
-  std::string table;          ///< the child or normal table
-  Table* super = nullptr;     ///< to make the child of when it is missing; nullptr: it must exist
-  std::vector<Value> tags;    ///< of a new child, one for each tag of `super`
+  std::string table;        ///< the child or normal table
+  Table* super = nullptr;   ///< to make the child of when it is missing; nullptr: it must exist
+  std::vector<Value> tags;  ///< of a new child, one for each tag of `super`
   std::int32_t ttl = 0;
-  std::vector<int> columns;   ///< place in Table::columns of each value of a row
+  std::vector<int> columns;  ///< place in Table::columns of each value of a row
   std::vector<std::vector<Value>> rows;
 };
 

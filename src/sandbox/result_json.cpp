@@ -16,15 +16,9 @@ constexpr std::string_view kHex = "0123456789abcdef";
 
 void append_control_escape(std::string& to, unsigned char byte) {
   switch (byte) {
-    case '\n':
-      to += "\\n";
-      return;
-    case '\r':
-      to += "\\r";
-      return;
-    case '\t':
-      to += "\\t";
-      return;
+    case '\n': to += "\\n"; return;
+    case '\r': to += "\\r"; return;
+    case '\t': to += "\\t"; return;
     default:
       to += "\\u00";
       to += kHex[byte >> 4];
@@ -130,42 +124,26 @@ void append_cell(std::string& to, const Value& value, const ResultField& field, 
     return;
   }
   switch (field.type) {
-    case Type::null:
-      to += "null";
-      return;
-    case Type::boolean:
-      to += value.bits != 0 ? "true" : "false";
-      return;
+    case Type::null: to += "null"; return;
+    case Type::boolean: to += value.bits != 0 ? "true" : "false"; return;
     case Type::tinyint:
     case Type::smallint:
     case Type::integer:
-    case Type::bigint:
-      append_integer(to, static_cast<std::int64_t>(value.bits));
-      return;
+    case Type::bigint: append_integer(to, static_cast<std::int64_t>(value.bits)); return;
     case Type::utinyint:
     case Type::usmallint:
     case Type::uinteger:
-    case Type::ubigint:
-      to += std::to_string(value.bits);
-      return;
-    case Type::float32:
-      append_json_number(to, std::bit_cast<float>(static_cast<std::uint32_t>(value.bits)));
-      return;
-    case Type::float64:
-      append_json_number(to, std::bit_cast<double>(value.bits));
-      return;
+    case Type::ubigint: to += std::to_string(value.bits); return;
+    case Type::float32: append_json_number(to, std::bit_cast<float>(static_cast<std::uint32_t>(value.bits))); return;
+    case Type::float64: append_json_number(to, std::bit_cast<double>(value.bits)); return;
     case Type::timestamp:
       to += '"';
       to += rest_timestamp(static_cast<std::int64_t>(value.bits), precision, zone);
       to += '"';
       return;
     case Type::varchar:
-    case Type::nchar:
-      append_json_cell(to, value.text);
-      return;
-    case Type::json:
-      to += value.text.empty() ? "null" : value.text;
-      return;
+    case Type::nchar: append_json_cell(to, value.text); return;
+    case Type::json: to += value.text.empty() ? "null" : value.text; return;
     case Type::decimal64:
       to += '"' + wire::decimal_text(value.bits, static_cast<std::int64_t>(value.bits) < 0 ? -1 : 0, field.scale) + '"';
       return;
@@ -203,23 +181,12 @@ void append_json_text(std::string& to, std::string_view text) {
       ++i;
     } else if (byte < 0x80) {
       switch (byte) {
-        case '"':
-          to += "\\\"";
-          break;
-        case '\\':
-          to += "\\\\";
-          break;
-        case '<':
-          to += "\\u003c";
-          break;
-        case '>':
-          to += "\\u003e";
-          break;
-        case '&':
-          to += "\\u0026";
-          break;
-        default:
-          to += text[i];
+        case '"': to += "\\\""; break;
+        case '\\': to += "\\\\"; break;
+        case '<': to += "\\u003c"; break;
+        case '>': to += "\\u003e"; break;
+        case '&': to += "\\u0026"; break;
+        default: to += text[i];
       }
       ++i;
     } else if (const std::size_t size = character_bytes(text, i); size == 0) {

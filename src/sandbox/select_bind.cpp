@@ -12,20 +12,66 @@ using data::Type;
 using Kind = Expr::Kind;
 
 constexpr std::pair<std::string_view, Aggregate> kAggregates[] = {
-    {"count", Aggregate::count},       {"sum", Aggregate::sum},       {"avg", Aggregate::avg},
-    {"min", Aggregate::min},           {"max", Aggregate::max},       {"first", Aggregate::first},
-    {"last", Aggregate::last},         {"last_row", Aggregate::last_row}, {"spread", Aggregate::spread},
-    {"stddev", Aggregate::stddev},     {"stddev_pop", Aggregate::stddev}};
+    {"count", Aggregate::count},   {"sum", Aggregate::sum},           {"avg", Aggregate::avg},
+    {"min", Aggregate::min},       {"max", Aggregate::max},           {"first", Aggregate::first},
+    {"last", Aggregate::last},     {"last_row", Aggregate::last_row}, {"spread", Aggregate::spread},
+    {"stddev", Aggregate::stddev}, {"stddev_pop", Aggregate::stddev}};
 
 /// Functions of the server that the sandbox does not have.
-constexpr std::string_view kElsewhere[] = {
-    "apercentile", "percentile", "mode",   "hyperloglog", "leastsquares", "histogram",  "diff",        "derivative",
-    "csum",        "mavg",       "irate",  "twa",         "elapsed",      "sample",     "unique",      "tail",
-    "statecount",  "stateduration", "interp", "top",      "bottom",       "greatest",   "least",       "stddev_samp",
-    "var_pop",     "var_samp",   "variance", "group_concat", "corr",      "cols",       "fill_forward", "forecast",
-    "anomaly",     "timetruncate", "to_char", "to_timestamp", "weekday",  "dayofweek",  "week",        "weekofyear",
-    "rand",        "char",       "ascii",  "regexp_replace", "substring_index", "st_intersects", "st_equals", "st_touches",
-    "st_covers",   "st_contains", "st_containsproperly", "generate_total_hash", "find_in_set", "likein"};
+constexpr std::string_view kElsewhere[] = {"apercentile",
+                                           "percentile",
+                                           "mode",
+                                           "hyperloglog",
+                                           "leastsquares",
+                                           "histogram",
+                                           "diff",
+                                           "derivative",
+                                           "csum",
+                                           "mavg",
+                                           "irate",
+                                           "twa",
+                                           "elapsed",
+                                           "sample",
+                                           "unique",
+                                           "tail",
+                                           "statecount",
+                                           "stateduration",
+                                           "interp",
+                                           "top",
+                                           "bottom",
+                                           "greatest",
+                                           "least",
+                                           "stddev_samp",
+                                           "var_pop",
+                                           "var_samp",
+                                           "variance",
+                                           "group_concat",
+                                           "corr",
+                                           "cols",
+                                           "fill_forward",
+                                           "forecast",
+                                           "anomaly",
+                                           "timetruncate",
+                                           "to_char",
+                                           "to_timestamp",
+                                           "weekday",
+                                           "dayofweek",
+                                           "week",
+                                           "weekofyear",
+                                           "rand",
+                                           "char",
+                                           "ascii",
+                                           "regexp_replace",
+                                           "substring_index",
+                                           "st_intersects",
+                                           "st_equals",
+                                           "st_touches",
+                                           "st_covers",
+                                           "st_contains",
+                                           "st_containsproperly",
+                                           "generate_total_hash",
+                                           "find_in_set",
+                                           "likein"};
 
 TypeInfo simple(Type type) { return {type, static_cast<std::int32_t>(data::fixed_size(type)), 0, 0}; }
 
@@ -51,7 +97,9 @@ TypeInfo as_decimal(const TypeInfo& t) {
 }  // namespace
 
 std::optional<TypeInfo> decimal_arithmetic(char op, const TypeInfo& left, const TypeInfo& right) {
-  const auto fits = [](const TypeInfo& t) { return is_decimal(t.type) || is_integer(t.type) || t.type == Type::boolean; };
+  const auto fits = [](const TypeInfo& t) {
+    return is_decimal(t.type) || is_integer(t.type) || t.type == Type::boolean;
+  };
   if (!(is_decimal(left.type) || is_decimal(right.type)) || !fits(left) || !fits(right)) return std::nullopt;
   const auto a = as_decimal(left);
   const auto b = as_decimal(right);
@@ -203,7 +251,8 @@ void Binder::bind_binary(Expr& e) {
   // A time against a quoted literal: the literal is read once, here.
   for (const std::size_t side : {0u, 1u}) {
     auto& other = *e.args[1 - side];
-    if (e.args[side]->type.type != Type::timestamp || other.kind != Kind::literal || !is_text(other.value.type)) continue;
+    if (e.args[side]->type.type != Type::timestamp || other.kind != Kind::literal || !is_text(other.value.type))
+      continue;
     const auto time = parse_time_text(other.value.text, source_.precision, *context_.zone);
     if (!time) refuse(0x0127, "Invalid timestamp format");
     other.value = Datum::of_time(*time);
@@ -263,9 +312,8 @@ void Binder::bind_aggregate(Expr& e, Aggregate kind) {
       break;
     case Aggregate::avg:
       if (!is_number(arg.type)) wrong();
-      call.type = is_decimal(arg.type)
-                      ? TypeInfo{Type::decimal128, 16, 38, std::max<std::uint8_t>(6, arg.scale)}
-                      : simple(Type::float64);
+      call.type = is_decimal(arg.type) ? TypeInfo{Type::decimal128, 16, 38, std::max<std::uint8_t>(6, arg.scale)}
+                                       : simple(Type::float64);
       break;
     case Aggregate::min:
     case Aggregate::max:

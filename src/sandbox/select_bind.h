@@ -18,10 +18,10 @@ struct Source {
     TypeInfo type;
   };
   std::vector<Column> columns;
-  std::size_t first_tag = 0;    ///< columns from here on are tags; == tbname when there are none
+  std::size_t first_tag = 0;  ///< columns from here on are tags; == tbname when there are none
   int tbname = -1;
   bool star_has_tags = false;
-  bool stored = false;          ///< rows lie in the store; otherwise in `rows`
+  bool stored = false;  ///< rows lie in the store; otherwise in `rows`
   bool system = false;
   data::Precision precision = data::Precision::milliseconds;
   std::string name, alias;

@@ -65,8 +65,7 @@ Datum arithmetic(const Expr& e, const Datum& a, const Datum& b, const EvalContex
   const char op = e.name[0];
   if (e.type.type == Type::timestamp) {
     const auto side = [&](const Expr& arg, const Datum& v) {
-      return arg.unit == 0 ? v.as_int64()
-                           : duration_of(v.as_int64(), arg.unit, context.precision).value_or(0);
+      return arg.unit == 0 ? v.as_int64() : duration_of(v.as_int64(), arg.unit, context.precision).value_or(0);
     };
     const auto x = static_cast<std::uint64_t>(side(*e.args[0], a));
     const auto y = static_cast<std::uint64_t>(side(*e.args[1], b));

@@ -235,7 +235,8 @@ class Runner {
   void add(OutRow row) {
     if ((out_.size() + 1) * (row.cells.size() + row.order.size()) > kMostCells) {
       refuse(0x2600, fmt::format("a result of more than {} cells is not supported by the sandbox: add a LIMIT or a "
-                                 "narrower WHERE", kMostCells));
+                                 "narrower WHERE",
+                                 kMostCells));
     }
     out_.push_back(std::move(row));
   }
@@ -257,7 +258,8 @@ class Runner {
       });
     }
     const auto& calls = binder_->aggregates();
-    const bool counts = std::any_of(calls.begin(), calls.end(), [](const auto& c) { return c.kind == Aggregate::count; });
+    const bool counts =
+        std::any_of(calls.begin(), calls.end(), [](const auto& c) { return c.kind == Aggregate::count; });
     if (groups_.empty() && groups.size() == 0 && counts && !source_.system) groups.add_empty();
     groups.each([&](std::span<const Datum> row, std::span<const Datum> aggregates) {
       eval_.row = row;
@@ -411,8 +413,8 @@ Answer run_union(const SessionContext& context, Select& select, std::span<const 
   std::erase_if(answer.rows, [&](const std::vector<Value>& row) {
     std::string key;
     for (const auto& v : row) {
-      append_key(v.state == Value::State::value ? Datum::of_text(v.text + '\0' + std::to_string(v.bits)) : Datum::none(),
-                 key);
+      append_key(
+          v.state == Value::State::value ? Datum::of_text(v.text + '\0' + std::to_string(v.bits)) : Datum::none(), key);
     }
     return !seen.insert(std::move(key)).second;
   });

@@ -167,7 +167,8 @@ std::vector<Child*> children_of(const Source& source) {
 }
 
 bool all_hold(const std::vector<const Expr*>& conditions, const EvalContext& context) {
-  return std::all_of(conditions.begin(), conditions.end(), [&](const Expr* e) { return is_true(evaluate(*e, context)); });
+  return std::all_of(conditions.begin(), conditions.end(),
+                     [&](const Expr* e) { return is_true(evaluate(*e, context)); });
 }
 
 }  // namespace
@@ -281,8 +282,8 @@ void scan_children(Source& source, const Expr* where, EvalContext context, const
 Groups::Groups(const Source& source, std::span<const AggregateCall> calls, std::span<const Expr* const> keys,
                const EvalContext&)
     : source_(source), calls_(calls), keys_(keys) {
-  by_child_ = source.stored && std::all_of(keys.begin(), keys.end(),
-                                           [&](const Expr* e) { return !reads(*e, source).columns; });
+  by_child_ =
+      source.stored && std::all_of(keys.begin(), keys.end(), [&](const Expr* e) { return !reads(*e, source).columns; });
 }
 
 Groups::Group& Groups::group_of(std::span<const Datum> row, const EvalContext& context) {

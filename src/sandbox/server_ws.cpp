@@ -285,14 +285,12 @@ std::optional<WsDialogue::Reply> WsDialogue::handle_binary(std::string&& message
       if (!sql) refuse(sql.error().message, sql.error().code);
       return Reply{false, request.answer(0, "", fmt::format(",\"result_code\":{}", validate(*sql)))};
     }
-    case wire::Action::fetch_raw_block:
-      return Reply{true, fetch_raw_block(message, request)};
+    case wire::Action::fetch_raw_block: return Reply{true, fetch_raw_block(message, request)};
     case wire::Action::stmt2_bind:
       request.statement = header->id;
       statements_.bind(*session_, header->id, std::move(message));
       return Reply{false, request.answer(0, "", {})};
-    default:
-      break;
+    default: break;
   }
   request.action = "unknown";
   refuse(fmt::format("unknown binary action {}", header->action));

@@ -15,8 +15,9 @@ using data::Type;
 
 [[noreturn]] void invalid_alter(const std::string& why = "Invalid alter table statement") { refuse(0x2649, why); }
 [[noreturn]] void not_wider() {
-  refuse(0x264B, "Only varbinary/binary/nchar/geometry column length could be modified, and the length can only be "
-                 "increased, not decreased");
+  refuse(0x264B,
+         "Only varbinary/binary/nchar/geometry column length could be modified, and the length can only be "
+         "increased, not decreased");
 }
 
 /// One change of a super or normal table, over a copy that replaces it when all is well.
@@ -251,7 +252,8 @@ Answer run_drop(SessionContext& context, Cursor& in) {
     return {};
   }
   if (!stable && !in.peek().is("table")) {
-    for (const auto word : {"topic", "consumer", "index", "function", "view", "stream", "dnode", "qnode", "mnode", "tsma"}) {
+    for (const auto word :
+         {"topic", "consumer", "index", "function", "view", "stream", "dnode", "qnode", "mnode", "tsma"}) {
       if (!in.peek().is(word)) continue;
       in.take();
       const bool lenient = in.accept_all({"if", "exists"});

@@ -109,7 +109,8 @@ struct OptionParser {
         keep[count] = keep[count - 1];
         shown[count] = shown[count - 1];
       }
-      if (*std::min_element(keep.begin(), keep.end()) < 1440 || *std::max_element(keep.begin(), keep.end()) > 525'600'000) {
+      if (*std::min_element(keep.begin(), keep.end()) < 1440 ||
+          *std::max_element(keep.begin(), keep.end()) > 525'600'000) {
         invalid_option(fmt::format("keep: {}, {}, {} valid range: [1440m, 525600000m]", keep[0], keep[1], keep[2]));
       }
       set("keep", fmt::format("{},{},{}", shown[0], shown[1], shown[2]));
@@ -184,10 +185,17 @@ struct OptionParser {
 
 DatabaseOptions default_options() {
   DatabaseOptions options;
-  options.values = {{"CACHEMODEL", "none"},        {"DURATION", "10d"},         {"KEEP", "3650d,3650d,3650d"},
-                    {"PRECISION", "ms"},           {"REPLICA", "1"},            {"WAL_LEVEL", "1"},
-                    {"ENCRYPT_ALGORITHM", "none"}, {"SS_KEEPLOCAL", "525600m"}, {"COMPACT_INTERVAL", "0d"},
-                    {"COMPACT_TIME_RANGE", "0d,0d"}, {"COMPACT_TIME_OFFSET", "0h"}};
+  options.values = {{"CACHEMODEL", "none"},
+                    {"DURATION", "10d"},
+                    {"KEEP", "3650d,3650d,3650d"},
+                    {"PRECISION", "ms"},
+                    {"REPLICA", "1"},
+                    {"WAL_LEVEL", "1"},
+                    {"ENCRYPT_ALGORITHM", "none"},
+                    {"SS_KEEPLOCAL", "525600m"},
+                    {"COMPACT_INTERVAL", "0d"},
+                    {"COMPACT_TIME_RANGE", "0d,0d"},
+                    {"COMPACT_TIME_OFFSET", "0h"}};
   for (const auto& option : kNumbers) {
     if (option.initial.empty()) continue;
     std::string upper(option.name);

@@ -47,8 +47,8 @@ void number(std::string_view sql, std::size_t& at, Token& token) {
   if (prefix == "0x" || prefix == "0X" || prefix == "0b" || prefix == "0B") {
     const bool hex = prefix[1] == 'x' || prefix[1] == 'X';
     auto end = at + 2;
-    while (end < sql.size() && (hex ? std::isxdigit(static_cast<unsigned char>(sql[end])) != 0
-                                    : sql[end] == '0' || sql[end] == '1')) {
+    while (end < sql.size() &&
+           (hex ? std::isxdigit(static_cast<unsigned char>(sql[end])) != 0 : sql[end] == '0' || sql[end] == '1')) {
       ++end;
     }
     if (end > at + 2) {

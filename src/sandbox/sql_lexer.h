@@ -16,10 +16,10 @@ struct Token {
     string,       ///< '…' or "…"; `name` is the value
     integer,      ///< digits, 0x…, 0b…
     real,
-    duration,     ///< 90s
-    symbol,       ///< one or two characters
+    duration,  ///< 90s
+    symbol,    ///< one or two characters
     question,
-    bad,          ///< no token: the rest of the statement
+    bad,  ///< no token: the rest of the statement
   };
   Kind kind = Kind::end;
   std::string_view text;

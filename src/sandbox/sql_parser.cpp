@@ -12,18 +12,21 @@ using data::Type;
 
 /// Words that cannot be names without backquotes. The server reserves more; these are needed to read statements.
 constexpr std::string_view kReserved[] = {
-    "add",     "all",      "alter",   "and",      "as",       "asc",      "between", "bigint",   "binary",   "blob",
-    "bool",    "by",       "case",    "cast",     "column",   "contains", "create",  "database", "databases", "decimal",
-    "delete",  "desc",     "describe", "distinct", "double",   "drop",     "else",    "end",      "every",    "exists",
-    "explain", "fill",     "float",   "from",     "geometry", "group",    "having",  "if",       "import",   "in",
-    "insert",  "int",      "integer", "interval", "into",     "is",       "join",    "json",     "keep",     "like",
-    "limit",   "match",    "modify",  "nchar",    "nmatch",   "not",      "null",    "nulls",    "offset",   "on",
-    "or",      "order",    "partition", "precision", "primary", "rename",  "select",  "session",  "set",      "show",
-    "slimit",  "sliding",  "smallint", "soffset",  "stable",   "stables",  "table",   "tables",   "tags",     "tbname",
-    "then",    "timestamp", "tinyint", "union",    "unsigned", "use",      "using",   "value",    "values",   "varbinary",
-    "varchar", "vgroups",  "when",    "where",    "duration", "replica",  "columns", "ttl",      "meta",     "schema",
-    "strict",  "buffer",   "pages",   "pagesize", "comp",     "true",     "false",   "tag",      "user",     "users",
-    "now",     "today",    "timezone", "state_window", "event_window", "count_window", "range"};
+    "add",      "all",          "alter",        "and",          "as",       "asc",    "between",   "bigint",
+    "binary",   "blob",         "bool",         "by",           "case",     "cast",   "column",    "contains",
+    "create",   "database",     "databases",    "decimal",      "delete",   "desc",   "describe",  "distinct",
+    "double",   "drop",         "else",         "end",          "every",    "exists", "explain",   "fill",
+    "float",    "from",         "geometry",     "group",        "having",   "if",     "import",    "in",
+    "insert",   "int",          "integer",      "interval",     "into",     "is",     "join",      "json",
+    "keep",     "like",         "limit",        "match",        "modify",   "nchar",  "nmatch",    "not",
+    "null",     "nulls",        "offset",       "on",           "or",       "order",  "partition", "precision",
+    "primary",  "rename",       "select",       "session",      "set",      "show",   "slimit",    "sliding",
+    "smallint", "soffset",      "stable",       "stables",      "table",    "tables", "tags",      "tbname",
+    "then",     "timestamp",    "tinyint",      "union",        "unsigned", "use",    "using",     "value",
+    "values",   "varbinary",    "varchar",      "vgroups",      "when",     "where",  "duration",  "replica",
+    "columns",  "ttl",          "meta",         "schema",       "strict",   "buffer", "pages",     "pagesize",
+    "comp",     "true",         "false",        "tag",          "user",     "users",  "now",       "today",
+    "timezone", "state_window", "event_window", "count_window", "range"};
 
 bool is_reserved(std::string_view word) noexcept {
   return std::find(std::begin(kReserved), std::end(kReserved), word) != std::end(kReserved);
@@ -149,9 +152,8 @@ bool same(const Expr& a, const Expr& b) noexcept {
     return false;
   }
   if (a.kind == Expr::Kind::column && a.column != b.column) return false;
-  if (a.kind == Expr::Kind::literal &&
-      (a.value.null != b.value.null || a.value.type != b.value.type || a.value.bits != b.value.bits ||
-       a.value.text != b.value.text)) {
+  if (a.kind == Expr::Kind::literal && (a.value.null != b.value.null || a.value.type != b.value.type ||
+                                        a.value.bits != b.value.bits || a.value.text != b.value.text)) {
     return false;
   }
   for (std::size_t i = 0; i < a.args.size(); ++i) {

@@ -83,18 +83,18 @@ using ExprPtr = std::unique_ptr<Expr>;
 
 struct Expr {
   enum class Kind {
-    literal,      ///< value; unit != 0: a duration of value.bits units
-    column,       ///< [table.]name
-    parameter,    ///< index: number of the '?'
-    unary,        ///< name "-", "+" or "not"
-    binary,       ///< name: operator: + - * / % & | = <> < > <= >= and or like … -> contains
-    in,           ///< args[0] in (args[1…]); negated
-    between,      ///< args[0] between args[1] and args[2]; negated
-    is_null,      ///< negated
-    case_when,    ///< args: [operand when negated], (when, then)*, else or nothing; name "else" when there is one
-    cast,         ///< args[0] as type
-    function,     ///< name(args)
-    star,         ///< * or table.*
+    literal,    ///< value; unit != 0: a duration of value.bits units
+    column,     ///< [table.]name
+    parameter,  ///< index: number of the '?'
+    unary,      ///< name "-", "+" or "not"
+    binary,     ///< name: operator: + - * / % & | = <> < > <= >= and or like … -> contains
+    in,         ///< args[0] in (args[1…]); negated
+    between,    ///< args[0] between args[1] and args[2]; negated
+    is_null,    ///< negated
+    case_when,  ///< args: [operand when negated], (when, then)*, else or nothing; name "else" when there is one
+    cast,       ///< args[0] as type
+    function,   ///< name(args)
+    star,       ///< * or table.*
   };
   Kind kind = Kind::literal;
   std::string name;

@@ -14,9 +14,9 @@ using Kind = Expr::Kind;
 
 constexpr int kDeepest = 200;  // nested parentheses: recursion must end before the stack does
 
-constexpr std::string_view kWithoutArguments[] = {"now",        "today",          "timezone",      "database", "user",
-                                                  "client_version", "server_version", "server_status", "current_user",
-                                                  "pi",         "rand"};
+constexpr std::string_view kWithoutArguments[] = {
+    "now",           "today",        "timezone", "database", "user", "client_version", "server_version",
+    "server_status", "current_user", "pi",       "rand"};
 constexpr std::string_view kWithStar[] = {"count", "first", "last", "last_row"};
 
 template <class List>
@@ -80,8 +80,8 @@ class ExprParser {
     const auto begin = in_.peek().at;
     auto left = bits();
     while (true) {
-      const bool negated = in_.peek().is("not") && (in_.peek(1).is("in") || in_.peek(1).is("like") ||
-                                                    in_.peek(1).is("between"));
+      const bool negated =
+          in_.peek().is("not") && (in_.peek(1).is("in") || in_.peek(1).is("like") || in_.peek(1).is("between"));
       if (negated) in_.take();
       const auto& token = in_.peek();
       if (token.is("in")) {
@@ -119,8 +119,8 @@ class ExprParser {
     }
   }
   static std::string_view comparison_operator(const Token& token) {
-    static constexpr std::string_view kOperators[] = {"=",  "<",    ">",     "<=",     ">=",
-                                                      "<>", "like", "match", "nmatch", "contains"};
+    static constexpr std::string_view kOperators[] = {
+        "=", "<", ">", "<=", ">=", "<>", "like", "match", "nmatch", "contains"};
     for (const auto op : kOperators) {
       if (token.is(op)) return op;
     }
@@ -235,7 +235,9 @@ class ExprParser {
       std::uint64_t value = 0;
       const auto skip = hex || binary ? 2u : 0u;
       const auto [end, error] = std::from_chars(text.data() + skip, text.data() + text.size(), value,
-                                                hex ? 16 : binary ? 2 : 10);
+                                                hex      ? 16
+                                                : binary ? 2
+                                                         : 10);
       if (error != std::errc{}) {
         e->value = Datum::of_double(std::strtod(text.c_str(), nullptr));
       } else {
@@ -442,8 +444,8 @@ class SelectParser {
   }
 
   void windows() {
-    for (const auto word : {"interval", "session", "state_window", "event_window", "count_window", "anomaly_window",
-                            "range", "every"}) {
+    for (const auto word :
+         {"interval", "session", "state_window", "event_window", "count_window", "anomaly_window", "range", "every"}) {
       if (!in_.peek().is(word)) continue;
       const std::string name(word);
       in_.take();
@@ -483,7 +485,8 @@ class SelectParser {
     } while (in_.accept(","));
   }
 
-  void limits(std::optional<std::int64_t>& limit, std::optional<std::int64_t>& offset, std::string_view word, Select& s) {
+  void limits(std::optional<std::int64_t>& limit, std::optional<std::int64_t>& offset, std::string_view word,
+              Select& s) {
     if (in_.peek().kind == Token::Kind::question && parameters_ != nullptr) {
       in_.take();
       s.limit_parameter = (*parameters_)++;

@@ -81,8 +81,8 @@ void check_key(const std::vector<ColumnInfo>& columns) {
     if (!columns[i].column.composite_key) continue;
     if (i != 1) refuse(0x2678, "composite primary key column must be second column");
     const auto t = columns[i].column.type;
-    const bool fits = t == Type::integer || t == Type::uinteger || t == Type::bigint || t == Type::ubigint ||
-                      t == Type::varchar;
+    const bool fits =
+        t == Type::integer || t == Type::uinteger || t == Type::bigint || t == Type::ubigint || t == Type::varchar;
     if (!fits) refuse(0x2679, "primary key column must be of type int, uint, bigint, ubigint, and varchar");
   }
 }
@@ -271,7 +271,8 @@ void check_definition(const Table& table) {
   if (table.tags.size() > Limits::tags) refuse(0x2643, "Too many tags");
   if (names.size() > Limits::columns) refuse(0x2640, "Too many columns");
   if (row_bytes > Limits::row_bytes) refuse(0x263E, fmt::format("Row length exceeds max length {}", Limits::row_bytes));
-  if (tag_bytes > Limits::tag_bytes) refuse(0x263D, fmt::format("Tags length exceeds max length {}", Limits::tag_bytes));
+  if (tag_bytes > Limits::tag_bytes)
+    refuse(0x263D, fmt::format("Tags length exceeds max length {}", Limits::tag_bytes));
 }
 
 ColumnInfo parse_column(Cursor& in, bool tag) { return column_declaration(in, tag); }

@@ -76,8 +76,8 @@ Store::Store(const std::filesystem::path& file) : file_(file), merger_(std::make
   }
   try {
     execute(kOpen);
-    sqlite3_create_function_v2(db_, "merge", 2, SQLITE_UTF8 | SQLITE_DETERMINISTIC, merger_.get(), &Merger::call, nullptr,
-                               nullptr, nullptr);
+    sqlite3_create_function_v2(db_, "merge", 2, SQLITE_UTF8 | SQLITE_DETERMINISTIC, merger_.get(), &Merger::call,
+                               nullptr, nullptr, nullptr);
   } catch (...) {
     sqlite3_close(db_);
     throw;
@@ -90,8 +90,8 @@ Store::~Store() {
 }
 
 void Store::fail(const char* doing) {
-  throw Error(Errc::io, fmt::format("cannot {} in the sandbox's database '{}': {}", doing, file_.string(),
-                                    sqlite3_errmsg(db_)));
+  throw Error(Errc::io,
+              fmt::format("cannot {} in the sandbox's database '{}': {}", doing, file_.string(), sqlite3_errmsg(db_)));
 }
 
 void Store::execute(const char* sql) {
@@ -119,8 +119,7 @@ sqlite3_stmt* Store::statement(Statement which) {
       "ROLLBACK",
   };
   auto*& s = statements_[which];
-  if (s == nullptr &&
-      sqlite3_prepare_v3(db_, kSql[which], -1, SQLITE_PREPARE_PERSISTENT, &s, nullptr) != SQLITE_OK) {
+  if (s == nullptr && sqlite3_prepare_v3(db_, kSql[which], -1, SQLITE_PREPARE_PERSISTENT, &s, nullptr) != SQLITE_OK) {
     fail("prepare a statement");
   }
   return s;

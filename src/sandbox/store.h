@@ -84,8 +84,26 @@ class Store {
 
  private:
   struct Merger;
-  enum Statement { put_row, scan_up, scan_down, delete_rows, count_child, put_meta, get_meta, put_table_, delete_table,
-                   put_child_, set_rows, delete_child, all_tables, all_children, begin_, commit_, rollback_, kStatements };
+  enum Statement {
+    put_row,
+    scan_up,
+    scan_down,
+    delete_rows,
+    count_child,
+    put_meta,
+    get_meta,
+    put_table_,
+    delete_table,
+    put_child_,
+    set_rows,
+    delete_child,
+    all_tables,
+    all_children,
+    begin_,
+    commit_,
+    rollback_,
+    kStatements
+  };
 
   void begin();
   void commit();

@@ -233,7 +233,8 @@ bool like(std::string_view text, std::string_view pattern) noexcept {
     return at;
   };
   while (t < text.size()) {
-    const bool escape = p + 1 < pattern.size() && pattern[p] == '\\' && (pattern[p + 1] == '%' || pattern[p + 1] == '_');
+    const bool escape =
+        p + 1 < pattern.size() && pattern[p] == '\\' && (pattern[p + 1] == '%' || pattern[p + 1] == '_');
     if (p < pattern.size() && pattern[p] == '%') {
       star = ++p;
       mark = t;
@@ -309,7 +310,8 @@ std::optional<Int128> parse_decimal(std::string_view text, unsigned precision, u
     value = value * 10 + (index < digits.size() ? digits[index] - '0' : 0);
     if (value >= limit) return std::nullopt;
   }
-  if (wanted >= 0 && static_cast<std::size_t>(wanted) < digits.size() && digits[static_cast<std::size_t>(wanted)] >= '5') {
+  if (wanted >= 0 && static_cast<std::size_t>(wanted) < digits.size() &&
+      digits[static_cast<std::size_t>(wanted)] >= '5') {
     ++value;
   }
   if (value >= limit) return std::nullopt;

@@ -66,12 +66,8 @@ constexpr bool is_integer(data::Type t) noexcept {
   using data::Type;
   return (t >= Type::tinyint && t <= Type::bigint) || (t >= Type::utinyint && t <= Type::ubigint);
 }
-constexpr bool is_unsigned(data::Type t) noexcept {
-  return t >= data::Type::utinyint && t <= data::Type::ubigint;
-}
-constexpr bool is_decimal(data::Type t) noexcept {
-  return t == data::Type::decimal64 || t == data::Type::decimal128;
-}
+constexpr bool is_unsigned(data::Type t) noexcept { return t >= data::Type::utinyint && t <= data::Type::ubigint; }
+constexpr bool is_decimal(data::Type t) noexcept { return t == data::Type::decimal64 || t == data::Type::decimal128; }
 constexpr bool is_float(data::Type t) noexcept { return t == data::Type::float32 || t == data::Type::float64; }
 constexpr bool is_number(data::Type t) noexcept { return is_integer(t) || is_float(t) || is_decimal(t); }
 constexpr bool is_text(data::Type t) noexcept { return t == data::Type::varchar || t == data::Type::nchar; }

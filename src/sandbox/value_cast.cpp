@@ -82,9 +82,7 @@ Datum cast_to(const Datum& v, const TypeInfo& type, data::Precision precision) {
       out.bits = truth ? 1 : 0;
       return out;
     }
-    case Type::float32:
-      out.bits = std::bit_cast<std::uint32_t>(static_cast<float>(to_double(v)));
-      return out;
+    case Type::float32: out.bits = std::bit_cast<std::uint32_t>(static_cast<float>(to_double(v))); return out;
     case Type::float64: out.bits = std::bit_cast<std::uint64_t>(to_double(v)); return out;
     case Type::decimal64:
     case Type::decimal128: return cast_decimal(v, type);
@@ -98,9 +96,7 @@ Datum cast_to(const Datum& v, const TypeInfo& type, data::Precision precision) {
       }
       out.bits = static_cast<std::uint64_t>(to_int64(v));
       return out;
-    case Type::varchar:
-      out.text = cut_bytes(cast_text(v), length);
-      return out;
+    case Type::varchar: out.text = cut_bytes(cast_text(v), length); return out;
     case Type::nchar: out.text = cut_characters(cast_text(v), length); return out;
     case Type::varbinary:
     case Type::blob: out.text = cut_bytes(v.text, length); return out;

@@ -19,9 +19,13 @@ struct KindName {
   std::string_view name;
   Kind kind;
 };
-constexpr KindName kNames[] = {{"POINT", point},           {"LINESTRING", line},         {"POLYGON", polygon},
-                               {"MULTIPOINT", multi_point}, {"MULTILINESTRING", multi_line},
-                               {"MULTIPOLYGON", multi_polygon}, {"GEOMETRYCOLLECTION", collection}};
+constexpr KindName kNames[] = {{"POINT", point},
+                               {"LINESTRING", line},
+                               {"POLYGON", polygon},
+                               {"MULTIPOINT", multi_point},
+                               {"MULTILINESTRING", multi_line},
+                               {"MULTIPOLYGON", multi_polygon},
+                               {"GEOMETRYCOLLECTION", collection}};
 
 template <class T>
 void put(std::string& out, T value) {
@@ -140,8 +144,7 @@ class TextReader {
           head(to, polygon);
           return rings(to);
         });
-      case collection:
-        return list(out, [&](std::string& to) { return geometry(to, depth + 1); });
+      case collection: return list(out, [&](std::string& to) { return geometry(to, depth + 1); });
     }
     return false;
   }

@@ -24,7 +24,8 @@ std::string number_text(double value) {
 }  // namespace
 
 Datum json_tag(std::string_view text) {
-  if (text.find_first_not_of(" \t\r\n") == std::string_view::npos || text == "null") return Datum::none(data::Type::json);
+  if (text.find_first_not_of(" \t\r\n") == std::string_view::npos || text == "null")
+    return Datum::none(data::Type::json);
   Json parsed;
   try {
     parsed = Json::parse(text);
@@ -70,7 +71,8 @@ Datum json_tag(std::string_view text) {
   if (kept.empty()) return Datum::none(data::Type::json);
   std::string out = "{";
   for (const auto& [key, value] : kept.items()) {
-    if (std::any_of(key.begin(), key.end(), [](char c) { return c < 32 || c > 126; })) refuse(key, "json key not validate");
+    if (std::any_of(key.begin(), key.end(), [](char c) { return c < 32 || c > 126; }))
+      refuse(key, "json key not validate");
     if (value.is_number() && !std::isfinite(value.get<double>())) refuse(text, "json value number is illegal");
     if (out.size() > 1) out += ',';
     out += Json(key).dump() + ':';

@@ -33,8 +33,8 @@ struct PosixRule {
     const auto first = days_from_civil(year, static_cast<unsigned>(c.month), 1);
     const auto weekday = ((first % 7) + 11) % 7;  // 1970-01-01 was a Thursday
     auto day = first + (c.weekday - weekday + 7) % 7 + 7 * (c.week - 1);
-    const auto next = c.month == 12 ? days_from_civil(year + 1, 1, 1)
-                                    : days_from_civil(year, static_cast<unsigned>(c.month) + 1, 1);
+    const auto next =
+        c.month == 12 ? days_from_civil(year + 1, 1, 1) : days_from_civil(year, static_cast<unsigned>(c.month) + 1, 1);
     while (day >= next) day -= 7;
     return day * kDay + c.time;
   }
@@ -122,7 +122,8 @@ std::optional<PosixRule> PosixRule::parse(std::string_view text) {
     rule.end = {11, 1, 0, 7200};
     return rule;
   }
-  if (!in.take(',') || !in.change(rule.start) || !in.take(',') || !in.change(rule.end) || !in.done()) return std::nullopt;
+  if (!in.take(',') || !in.change(rule.start) || !in.take(',') || !in.change(rule.end) || !in.done())
+    return std::nullopt;
   return rule;
 }
 
@@ -218,8 +219,8 @@ std::shared_ptr<const TimeZone> FileZone::load(const std::string& name, const st
   for (std::size_t i = 0; i < counts->types; ++i) {
     const auto begin = std::min<std::size_t>(static_cast<unsigned char>(in[6 * i + 5]), names.size());
     const auto text = names.substr(begin);
-    zone->locals_.push_back({static_cast<std::int32_t>(big_endian(in.substr(6 * i, 4))),
-                             std::string(text.substr(0, text.find('\0')))});
+    zone->locals_.push_back(
+        {static_cast<std::int32_t>(big_endian(in.substr(6 * i, 4))), std::string(text.substr(0, text.find('\0')))});
   }
   in.remove_prefix(counts->size(8) - 9 * counts->times);
   if (in.size() > 2 && in.front() == '\n') {
@@ -249,7 +250,8 @@ std::shared_ptr<const TimeZone> load_zone(const std::string& name) {
 bool digits(std::string_view& in, std::size_t most, unsigned& out) {
   std::size_t n = 0;
   out = 0;
-  while (n < most && n < in.size() && in[n] >= '0' && in[n] <= '9') out = out * 10 + static_cast<unsigned>(in[n++] - '0');
+  while (n < most && n < in.size() && in[n] >= '0' && in[n] <= '9')
+    out = out * 10 + static_cast<unsigned>(in[n++] - '0');
   in.remove_prefix(n);
   return n > 0;
 }
@@ -332,8 +334,8 @@ std::shared_ptr<const TimeZone> TimeZone::find(std::string_view name) {
 }
 
 std::int64_t now_in(data::Precision precision) {
-  const auto ns = std::chrono::duration_cast<std::chrono::nanoseconds>(
-                      std::chrono::system_clock::now().time_since_epoch()).count();
+  const auto ns =
+      std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
   return ns / (1'000'000'000 / data::units_per_second(precision));
 }
 

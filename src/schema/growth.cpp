@@ -69,8 +69,9 @@ Column missing_column(const std::vector<Column>* declared, std::string_view name
 // Why a super table of that name cannot be spoken of in SQL over a text protocol; nothing when it can.
 Reason unspeakable(std::string_view table) {
   if (table.find('.') != std::string_view::npos)
-    return {0x2617, fmt::format("SQL cannot name super table '{}': it contains a dot (--dot-to-underscore on replaces it)",
-                                table)};
+    return {
+        0x2617,
+        fmt::format("SQL cannot name super table '{}': it contains a dot (--dot-to-underscore on replaces it)", table)};
   if (!is_utf8(table)) return {0x0200, "the name of the super table is not UTF-8"};
   return {};
 }
@@ -84,8 +85,8 @@ bool names(const std::vector<Column>* declared, std::string_view name) {
 
 // The schema that a chunk needs of one super table, worked out before anything is changed.
 struct Growth::Plan {
-  data::SuperTable next;                // what must stand on the server
-  std::size_t known_columns = 0;        // columns and tags of `next` that stand there already
+  data::SuperTable next;          // what must stand on the server
+  std::size_t known_columns = 0;  // columns and tags of `next` that stand there already
   std::size_t known_tags = 0;
   std::vector<std::string> used_columns;  // what the chunk's rows give, in order of first appearance
   std::vector<std::string> used_tags;
@@ -196,9 +197,9 @@ void Growth::look_up(TableState& state) {
   state.exists = found.kind == Catalog::Kind::super_table;
   if (found.kind == Catalog::Kind::other_table || found.kind == Catalog::Kind::child_table) {
     const bool normal = found.kind == Catalog::Kind::other_table;
-    state.refused = {static_cast<std::uint16_t>(normal ? kTableExists : kInvalidMessage),
-                     fmt::format("'{}' exists and is a {} table, not a super table", state.ref->name,
-                                 normal ? "normal" : "child")};
+    state.refused = {
+        static_cast<std::uint16_t>(normal ? kTableExists : kInvalidMessage),
+        fmt::format("'{}' exists and is a {} table, not a super table", state.ref->name, normal ? "normal" : "child")};
     return;
   }
   if (!state.exists) {
@@ -210,9 +211,9 @@ void Growth::look_up(TableState& state) {
   if (state.ref->declared) return;
   const auto& columns = state.on_server.columns;
   if (columns.empty() || columns[0].name != options_.timestamp_name)
-    state.refused = {0x3002, fmt::format("the timestamp column of super table '{}' is called '{}', not '{}'",
-                                         state.ref->name, columns.empty() ? "" : columns[0].name,
-                                         options_.timestamp_name)};
+    state.refused = {0x3002,
+                     fmt::format("the timestamp column of super table '{}' is called '{}', not '{}'", state.ref->name,
+                                 columns.empty() ? "" : columns[0].name, options_.timestamp_name)};
   else if (std::any_of(columns.begin(), columns.end(), [](const Column& c) { return c.composite_key; }))
     state.refused = {0x3006, fmt::format("super table '{}' has a composite primary key", state.ref->name)};
 }
@@ -304,8 +305,8 @@ bool Growth::plan_columns(const data::Shape& shape, Plan& plan, Reason& why) con
     const auto at = now.next.column(field.name);
     if (!at) {
       if (now.next.tag(field.name)) {
-        why = {0x263C, fmt::format("'{}' is a tag of super table '{}' and cannot be a field too", field.name,
-                                   plan.next.name)};
+        why = {0x263C,
+               fmt::format("'{}' is a tag of super table '{}' and cannot be a field too", field.name, plan.next.name)};
         return false;
       }
       if (!is_utf8(field.name)) {
@@ -363,8 +364,8 @@ bool Growth::plan_tags(const data::Series& series, Plan& plan, Reason& why) cons
     const auto at = now.next.tag(key);
     if (!at) {
       if (now.next.column(key)) {
-        why = {0x263C, fmt::format("'{}' is a column of super table '{}' and cannot be a tag too", key,
-                                   plan.next.name)};
+        why = {0x263C,
+               fmt::format("'{}' is a column of super table '{}' and cannot be a tag too", key, plan.next.name)};
         return false;
       }
       if (!is_utf8(key)) {
@@ -405,7 +406,8 @@ bool Growth::settled(const TableState& state, const data::Series& series) const 
   return std::all_of(series.tags.begin(), series.tags.end(), [&](const data::Tag& tag) {
     if (tag.key >= state.bound_tags.size() || state.bound_tags[tag.key] == kNoSlot) return false;
     const Column& column = state.version->tags[state.bound_tags[tag.key]];
-    return column.type == tag.type && (!data::is_variable(tag.type) || tag.type == Type::json || tag.length <= column.width);
+    return column.type == tag.type &&
+           (!data::is_variable(tag.type) || tag.type == Type::json || tag.length <= column.width);
   });
 }
 
@@ -435,9 +437,8 @@ bool Growth::apply(TableState& state, const Plan& plan) {
   look_up(state);
   const auto covers = [](const std::vector<Column>& have, const std::vector<Column>& want) {
     return std::all_of(want.begin(), want.end(), [&](const Column& w) {
-      return std::any_of(have.begin(), have.end(), [&](const Column& h) {
-        return h.name == w.name && h.type == w.type && h.width >= w.width;
-      });
+      return std::any_of(have.begin(), have.end(),
+                         [&](const Column& h) { return h.name == w.name && h.type == w.type && h.width >= w.width; });
     });
   };
   return state.exists && state.refused.text.empty() && covers(state.on_server.columns, plan.next.columns) &&
@@ -462,9 +463,10 @@ void Growth::renew_version(TableState& state, const Plan& plan) {
       take(next->columns, server.columns, column.name);
       // Rows under way know their columns by index.
       if (next->columns.size() <= i || next->columns[i].name != column.name || next->columns[i].type != column.type)
-        throw Error(Errc::server, fmt::format("column '{}' of super table '{}' was dropped or changed its type while the "
-                                              "load was writing it; load again once nobody alters the table",
-                                              column.name, state.ref->name));
+        throw Error(Errc::server,
+                    fmt::format("column '{}' of super table '{}' was dropped or changed its type while the "
+                                "load was writing it; load again once nobody alters the table",
+                                column.name, state.ref->name));
     }
     for (const auto& tag : old->tags) take(next->tags, server.tags, tag.name);
   }
@@ -478,7 +480,8 @@ void Growth::renew_version(TableState& state, const Plan& plan) {
   if (old != nullptr && old->columns == next->columns && old->tags == next->tags) return;
   state.bound_tags.clear();
   for (std::size_t i = 0; i < next->tag_keys.size(); ++i) {
-    if (next->tag_keys[i] >= state.bound_tags.size()) state.bound_tags.resize(next->tag_keys[i] + std::size_t{1}, kNoSlot);
+    if (next->tag_keys[i] >= state.bound_tags.size())
+      state.bound_tags.resize(next->tag_keys[i] + std::size_t{1}, kNoSlot);
     state.bound_tags[next->tag_keys[i]] = static_cast<std::uint16_t>(i);
   }
   next->number = old == nullptr ? 0 : old->number + 1;

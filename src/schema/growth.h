@@ -22,10 +22,10 @@ inline constexpr std::uint16_t kNoSlot = 0xFFFF;
 /// from version to version; new ones come behind.
 struct TableVersion {
   data::SuperTableRef* ref = nullptr;
-  std::uint32_t number = 0;           ///< grows with every change that makes prepared statements stale
-  std::vector<data::Column> columns;  ///< bound columns; [0] is the timestamp
-  std::vector<data::Column> tags;     ///< bound tags
-  std::vector<std::uint16_t> tag_keys;  ///< [tags] Registry::tag_key() of each
+  std::uint32_t number = 0;               ///< grows with every change that makes prepared statements stale
+  std::vector<data::Column> columns;      ///< bound columns; [0] is the timestamp
+  std::vector<data::Column> tags;         ///< bound tags
+  std::vector<std::uint16_t> tag_keys;    ///< [tags] Registry::tag_key() of each
   std::uint16_t composite_key = kNoSlot;  ///< index in `columns` of the second key column, if the table has one
 };
 
@@ -37,8 +37,8 @@ namespace penstock::data {
 struct ResolvedShape {
   schema::TableState* table = nullptr;
   bool nullable = false;
-  std::vector<std::uint16_t> columns;   ///< [slots] index in TableVersion::columns, from 1
-  std::vector<std::uint16_t> slots;     ///< [columns] slot or kNoSlot; columns added later lie beyond its end
+  std::vector<std::uint16_t> columns;  ///< [slots] index in TableVersion::columns, from 1
+  std::vector<std::uint16_t> slots;    ///< [columns] slot or kNoSlot; columns added later lie beyond its end
   [[nodiscard]] std::uint16_t slot_of(std::size_t column) const noexcept {
     return column < slots.size() ? slots[column] : schema::kNoSlot;
   }
@@ -53,7 +53,7 @@ struct TableState {
   data::SuperTableRef* ref = nullptr;
   data::SuperTable on_server;  ///< as described last
   bool exists = false;
-  data::Reason refused;        ///< not empty: no row of this table can be written
+  data::Reason refused;  ///< not empty: no row of this table can be written
   std::shared_ptr<const TableVersion> version;
   std::vector<std::uint16_t> bound_tags;  ///< [tag keys] index in version->tags or kNoSlot; shorter: none
   std::unordered_map<std::string, std::unique_ptr<data::ResolvedShape>> shapes;  // by columns, as bytes

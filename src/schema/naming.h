@@ -10,12 +10,12 @@ namespace penstock::schema {
 
 /// How names are made from text; the settings of the server's client that change its schemaless insert.
 struct NamingRules {
-  bool dot_to_underscore = true;      ///< smlDot2Underline
-  std::string timestamp_name = "_ts";  ///< smlTsDefaultName
+  bool dot_to_underscore = true;          ///< smlDot2Underline
+  std::string timestamp_name = "_ts";     ///< smlTsDefaultName
   std::string default_tag = "_tag_null";  ///< smlTagName: stands in where a series has no tags
-  std::string child_table_tag;        ///< smlChildTableName: this tag is the child table's name, and is removed
-  std::string child_table_delimiter;  ///< smlAutoChildTableNameDelimiter: all tag values joined
-  std::string table_name_key;         ///< the call's tbnameKey: this tag is the name, removed; the two above are ignored
+  std::string child_table_tag;            ///< smlChildTableName: this tag is the child table's name, and is removed
+  std::string child_table_delimiter;      ///< smlAutoChildTableNameDelimiter: all tag values joined
+  std::string table_name_key;  ///< the call's tbnameKey: this tag is the name, removed; the two above are ignored
 };
 
 /// Name of the super table of an (unescaped) measurement or metric. Empty when the text begins with a NUL.

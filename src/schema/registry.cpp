@@ -31,8 +31,7 @@ bool lies_in(std::string_view piece, std::string_view whole) noexcept {
 
 }  // namespace
 
-Registry::Registry()
-    : child_slots_(kFirstIndex, 0), child_blocks_(new std::atomic<data::ChildTable*>[kMaxBlocks]()) {
+Registry::Registry() : child_slots_(kFirstIndex, 0), child_blocks_(new std::atomic<data::ChildTable*>[kMaxBlocks]()) {
   indexes_.push_back(std::make_unique<Index>(kFirstIndex));
   index_.store(indexes_.back().get(), std::memory_order_release);
 }

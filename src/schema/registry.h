@@ -46,7 +46,7 @@ struct Tag {
 
 /// A child table of the run.
 struct ChildTable {
-  std::uint32_t id = 0;  ///< dense, from 0, in order of discovery (which depends on the threads: never show it)
+  std::uint32_t id = 0;    ///< dense, from 0, in order of discovery (which depends on the threads: never show it)
   std::uint64_t hash = 0;  ///< of super table and name: decides the lane, the same in every run
   SuperTableRef* table = nullptr;
   std::string_view name;
@@ -167,7 +167,8 @@ class Registry {
   std::vector<std::unique_ptr<char[]>> arena_;
   char* arena_at_ = nullptr;
   char* arena_end_ = nullptr;
-  // Open addressing by ChildTable::hash, id + 1 in each slot: 4 to 8 bytes a child table where a node container takes 48.
+  // Open addressing by ChildTable::hash, id + 1 in each slot: 4 to 8 bytes a child table where a node container
+  // takes 48.
   std::vector<std::uint32_t> child_slots_;
   std::vector<std::unique_ptr<data::ChildTable[]>> child_memory_;
   std::unique_ptr<std::atomic<data::ChildTable*>[]> child_blocks_;

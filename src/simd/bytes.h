@@ -16,7 +16,7 @@ inline constexpr std::size_t kNone = static_cast<std::size_t>(-1);
 /// The bytes that give CSV its shape.
 struct CsvMarks {
   char delimiter = ',';
-  char quote = '"';     ///< no NUL: text without quoting needs no CSV scan
+  char quote = '"';    ///< no NUL: text without quoting needs no CSV scan
   char escape = '\0';  ///< takes the meaning from the byte behind it, inside and outside quotes; NUL: there is none
 };
 
@@ -74,12 +74,8 @@ inline std::size_t csv_first_end(std::string_view text, CsvMarks marks, CsvState
 /// Takes the scan over one byte; true when the byte is a newline that ends a record.
 constexpr bool csv_step(char byte, CsvMarks marks, CsvState& state) noexcept {
   switch (state) {
-    case CsvState::escaped:
-      state = CsvState::unquoted;
-      return false;
-    case CsvState::escaped_in_quotes:
-      state = CsvState::quoted;
-      return false;
+    case CsvState::escaped: state = CsvState::unquoted; return false;
+    case CsvState::escaped_in_quotes: state = CsvState::quoted; return false;
     case CsvState::quoted:
       if (byte == marks.quote) {
         state = CsvState::quote_in_quoted;
@@ -94,8 +90,7 @@ constexpr bool csv_step(char byte, CsvMarks marks, CsvState& state) noexcept {
         return false;
       }
       break;
-    case CsvState::unquoted:
-      break;
+    case CsvState::unquoted: break;
   }
   if (byte == '\n') {
     state = CsvState::field_start;

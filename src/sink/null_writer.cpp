@@ -33,8 +33,8 @@ void NullWriter::write(Window& window) {
     for (const auto part : built.merged_parts) window.note_merged(part);
     const auto sent = std::chrono::steady_clock::now();
     observer_.waited(sent - made);
-    observer_.acknowledged(request.rows, built.merged_parts.size(), built.by_precision, request.runs.size(), encoder_.bytes(),
-                           sent - start);
+    observer_.acknowledged(request.rows, built.merged_parts.size(), built.by_precision, request.runs.size(),
+                           encoder_.bytes(), sent - start);
   }
 }
 

@@ -365,7 +365,8 @@ void RequestBuilder::put_run(const Request& request, const Run& run, wire::Stmt2
       return Cell{CellState::not_given, 0};
     };
     for (std::size_t c = 1; c < columns.size(); ++c)
-      put_column(columns[c], count, [&](std::uint32_t row) { return merged_cell(row, c); }, encoder);
+      put_column(
+          columns[c], count, [&](std::uint32_t row) { return merged_cell(row, c); }, encoder);
     return;
   }
   const RowRef* const rows = window_.rows().data() + run.begin;
@@ -389,7 +390,8 @@ void RequestBuilder::put_run(const Request& request, const Run& run, wire::Stmt2
         default: break;
       }
     }
-    put_column(column, count, [&](std::uint32_t row) { return cell_of(rows[row], c); }, encoder);
+    put_column(
+        column, count, [&](std::uint32_t row) { return cell_of(rows[row], c); }, encoder);
   }
 }
 

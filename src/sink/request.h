@@ -60,7 +60,7 @@ class RequestPlanner {
 /// What the builder found while it built a request.
 struct Built {
   std::vector<std::uint32_t> merged_parts;  ///< part of each row that was joined into another one
-  std::uint32_t by_precision = 0;  ///< of these: equal only because the database's precision is coarser
+  std::uint32_t by_precision = 0;           ///< of these: equal only because the database's precision is coarser
 };
 
 /// Writes the rows of a request in the layout that stmt2 binds. Equal keys are merged in input order, column by column:
@@ -87,9 +87,9 @@ class RequestBuilder {
   Window& window_;
   const data::Precision precision_;
   data::Precision unit_ = data::Precision::nanoseconds;  // of the rows' times
-  std::vector<std::int64_t> times_;                       // of the present run, in the database's precision
-  std::vector<RowRef> sorted_;                            // the present run by key, input order kept among equals
-  std::vector<std::uint32_t> groups_;                     // [output rows + 1] into sorted_
+  std::vector<std::int64_t> times_;                      // of the present run, in the database's precision
+  std::vector<RowRef> sorted_;                           // the present run by key, input order kept among equals
+  std::vector<std::uint32_t> groups_;                    // [output rows + 1] into sorted_
   std::string name_;
 };
 

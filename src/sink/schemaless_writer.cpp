@@ -69,7 +69,8 @@ void SchemalessWriter::deliver(Window& window, std::span<const Line> lines) {
     }
     // The connection's own limits (invalid UTF-8 cannot go over a WebSocket as text) concern single lines too.
     if (failure.kind == ErrorClass::fatal && failure.code != 0)
-      throw Error(Errc::server, fmt::format("{}: {} [0x{:04X}]", session_.options().display(), failure.text, failure.code),
+      throw Error(Errc::server,
+                  fmt::format("{}: {} [0x{:04X}]", session_.options().display(), failure.text, failure.code),
                   failure.code);
     if (lines.size() == 1) {
       window.note_rejected(lines[0].part);

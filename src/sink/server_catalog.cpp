@@ -71,16 +71,16 @@ schema::Catalog::Found ServerCatalog::describe(std::string_view name) {
   return with_retries([&](client::Connection& connection) {
     Found found;
     const auto database = quote_text(session_.options().database);
-    auto stables = connection.query(fmt::format(
-        "SELECT stable_name FROM information_schema.ins_stables WHERE db_name = {} AND stable_name = {}", database,
-        quote_text(name)));
+    auto stables = connection.query(
+        fmt::format("SELECT stable_name FROM information_schema.ins_stables WHERE db_name = {} AND stable_name = {}",
+                    database, quote_text(name)));
     const bool is_super = stables.next();
     while (stables.next()) {
     }
     if (!is_super) {
-      auto tables = connection.query(fmt::format(
-          "SELECT stable_name FROM information_schema.ins_tables WHERE db_name = {} AND table_name = {}", database,
-          quote_text(name)));
+      auto tables = connection.query(
+          fmt::format("SELECT stable_name FROM information_schema.ins_tables WHERE db_name = {} AND table_name = {}",
+                      database, quote_text(name)));
       if (tables.next()) found.kind = tables.is_null(0) ? Kind::other_table : Kind::child_table;
       while (tables.next()) {
       }

@@ -52,8 +52,7 @@ StmtWriter::StmtWriter(client::Options target, WriteOptions options, WriteObserv
     : options_(options), observer_(observer), session_(std::move(target), options.retry_for, std::move(stop)) {}
 
 StatementCache::Key StmtWriter::key_of(const Request& request, int turn) const {
-  const auto mode =
-      request.mean_run() < kLongRuns ? client::StatementMode::interlace : client::StatementMode::standard;
+  const auto mode = request.mean_run() < kLongRuns ? client::StatementMode::interlace : client::StatementMode::standard;
   return {request.version->ref, request.version->number, request.addressing, mode, turn};
 }
 
@@ -176,8 +175,8 @@ void StmtWriter::write(Window& window) {
       if (!failure && deliveries == deliveries_) failure = lost_connection();
       if (!failure && deliveries == deliveries_) {
         try {
-          next.exec = session_.connection().send_exec(
-              statements_.get(next.key, *request.version, session_.connection()));
+          next.exec =
+              session_.connection().send_exec(statements_.get(next.key, *request.version, session_.connection()));
           next.bytes = encoders_[turn].bytes();
           flight.emplace(std::move(next));
         } catch (const Error& error) {
@@ -205,7 +204,8 @@ void StmtWriter::deliver(Request request, std::optional<Failure> failure) {
   bool renewed = false;
   for (;;) {
     if (failure) {
-      if (session_.stopping()) throw Error(Errc::stopped, "stopped while the target did not take rows: " + failure->text);
+      if (session_.stopping())
+        throw Error(Errc::stopped, "stopped while the target did not take rows: " + failure->text);
       observer_.retried();
       switch (failure->kind) {
         case ErrorClass::none:

@@ -6,7 +6,8 @@ namespace penstock::sink {
 
 std::uint32_t Window::local_child(std::uint32_t id) {
   const std::size_t at = id / lanes_;
-  if (at >= local_of_.size()) [[unlikely]] local_of_.resize(std::max(at + 1, local_of_.size() * 2), kNone);
+  if (at >= local_of_.size()) [[unlikely]]
+    local_of_.resize(std::max(at + 1, local_of_.size() * 2), kNone);
   std::uint32_t local = local_of_[at];
   if (local == kNone) [[unlikely]] {
     local = static_cast<std::uint32_t>(children_.size());
@@ -18,7 +19,8 @@ std::uint32_t Window::local_child(std::uint32_t id) {
 
 void Window::add(Part part) {
   for (const data::Row* row : part.rows) {
-    if (row->shape == data::kRefusedShape) [[unlikely]] continue;
+    if (row->shape == data::kRefusedShape) [[unlikely]]
+      continue;
     ++children_[local_child(row->child)].count;
     ++row_count_;
   }
@@ -57,7 +59,8 @@ void Window::group() {
   for (std::uint32_t p = 0; p < parts_.size(); ++p) {
     const auto& shapes = parts_[p].chunk->rows.shapes();
     for (const data::Row* row : parts_[p].rows) {
-      if (row->shape == data::kRefusedShape) [[unlikely]] continue;
+      if (row->shape == data::kRefusedShape) [[unlikely]]
+        continue;
       rows_[children_[local_of_[row->child / lanes_]].at++] = {row, shapes[row->shape].resolved, p};
     }
   }

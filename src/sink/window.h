@@ -114,8 +114,8 @@ class Window {
   std::vector<Outcome> outcomes_;
   std::size_t row_count_ = 0;
   std::size_t bytes_ = 0;
-  std::vector<Child> children_;            // in order of first appearance in this window
-  std::vector<std::uint32_t> local_of_;    // [child id / lanes] index in children_, or kNone
+  std::vector<Child> children_;          // in order of first appearance in this window
+  std::vector<std::uint32_t> local_of_;  // [child id / lanes] index in children_, or kNone
   std::vector<std::shared_ptr<const schema::TableVersion>> versions_;  // the newest of each super table
   std::vector<RowRef> rows_;
   std::vector<TableRuns> tables_;

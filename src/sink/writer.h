@@ -31,11 +31,11 @@ class WriteObserver {
 };
 
 struct WriteOptions {
-  std::uint32_t batch_rows = 20'000;              ///< most rows of a request
-  std::size_t batch_bytes = std::size_t{4} << 20;  ///< a request is closed when it reaches this
+  std::uint32_t batch_rows = 20'000;                          ///< most rows of a request
+  std::size_t batch_bytes = std::size_t{4} << 20;             ///< a request is closed when it reaches this
   data::Precision precision = data::Precision::milliseconds;  ///< of the database
-  std::chrono::milliseconds retry_for{300'000};   ///< without progress
-  std::chrono::milliseconds settle{2'000};        ///< see design: an answer that never came
+  std::chrono::milliseconds retry_for{300'000};               ///< without progress
+  std::chrono::milliseconds settle{2'000};                    ///< see design: an answer that never came
 };
 
 /// Writes windows to a target; owned and called by one lane thread.

@@ -12,8 +12,8 @@
 
 /// Raw result blocks of TDengine 3.x: header of 28 bytes, five bytes a column, a length a column, then the columns:
 /// - fixed types: NULL bitmap (most significant bit first, 1 = NULL), then rows x size values
-/// - variable types: rows x i32 offsets (-1 = NULL) into the data area that follows; there u16 length (BLOB: u32), bytes
-/// Integers are little-endian, NCHAR is UCS-4. One trailing byte may follow and counts in the length.
+/// - variable types: rows x i32 offsets (-1 = NULL) into the data area that follows; there u16 length (BLOB: u32),
+/// bytes Integers are little-endian, NCHAR is UCS-4. One trailing byte may follow and counts in the length.
 namespace penstock::wire {
 
 /// A block as received. View: the bytes must outlive it. Checked as a whole when it is made, so that cells are read

@@ -46,7 +46,8 @@ class Buffer {
  public:
   /// Room for `bytes` more, to be filled by the caller; valid until the next grow().
   char* grow(std::size_t bytes) {
-    if (capacity_ - size_ < bytes) [[unlikely]] enlarge(bytes);
+    if (capacity_ - size_ < bytes) [[unlikely]]
+      enlarge(bytes);
     char* const at = memory_.get() + size_;
     size_ += bytes;
     return at;

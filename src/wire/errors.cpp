@@ -175,8 +175,9 @@ ErrorClass classify_adapter_text(std::string_view message) noexcept {
 
 const ErrorInfo* find_error(std::int32_t code) noexcept {
   code &= 0xFFFF;
-  const auto* const found = std::lower_bound(kErrors.begin(), kErrors.end(), code,
-                                             [](const ErrorInfo& info, std::int32_t wanted) { return info.code < wanted; });
+  const auto* const found =
+      std::lower_bound(kErrors.begin(), kErrors.end(), code,
+                       [](const ErrorInfo& info, std::int32_t wanted) { return info.code < wanted; });
   return found != kErrors.end() && found->code == code ? found : nullptr;
 }
 
@@ -185,9 +186,10 @@ ErrorClass classify(std::int32_t code, std::string_view message) noexcept {
   if (code == 0) return none;
   if (code == kAdapterError) return classify_adapter_text(message);
   if (const auto* const info = find_error(code)) return info->kind;
-  if (code <= 0x00FF || (code >= 0xE000 && code <= 0xE0FF)) return reconnect;  // the engine's RPC; client-side transport
-  if (code >= 0x0350 && code <= 0x035F) return fatal;                          // users
-  if (code >= 0x0800 && code <= 0x08FF) return fatal;                          // licence
+  if (code <= 0x00FF || (code >= 0xE000 && code <= 0xE0FF))
+    return reconnect;                                  // the engine's RPC; client-side transport
+  if (code >= 0x0350 && code <= 0x035F) return fatal;  // users
+  if (code >= 0x0800 && code <= 0x08FF) return fatal;  // licence
   return data;
 }
 

@@ -20,10 +20,11 @@ void append_header(std::string& out, std::uint64_t request_id, std::uint64_t id,
 }
 
 [[noreturn]] void bad_answer(const char* what, std::size_t size) {
-  throw Error(Errc::protocol,
-              fmt::format("the server's answer to a fetch is malformed: {} ({} bytes); is something between this program "
-                          "and the adapter changing messages?",
-                          what, size));
+  throw Error(
+      Errc::protocol,
+      fmt::format("the server's answer to a fetch is malformed: {} ({} bytes); is something between this program "
+                  "and the adapter changing messages?",
+                  what, size));
 }
 
 }  // namespace

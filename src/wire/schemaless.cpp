@@ -45,7 +45,8 @@ std::uint32_t escapes_in_block(const char* at) noexcept {
 #if defined(__SSE2__)
   const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
   const __m128i control = _mm_cmpeq_epi8(_mm_max_epu8(bytes, _mm_set1_epi8(0x20)), bytes);  // 0 where < 0x20
-  const __m128i quote = _mm_or_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')), _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\')));
+  const __m128i quote =
+      _mm_or_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')), _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\')));
   const auto plain = static_cast<std::uint32_t>(_mm_movemask_epi8(_mm_andnot_si128(quote, control)));
   return ~plain & 0xFFFF;
 #else

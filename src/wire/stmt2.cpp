@@ -16,8 +16,9 @@ constexpr std::size_t kExecPayloadHead = 20;
 constexpr std::size_t kMostBytes = std::numeric_limits<std::int32_t>::max();
 
 // DECIMAL travels with lengths although its size is fixed: clients send text, engine 3.3.7 takes the integer.
-bool travels_with_lengths(Type type) noexcept { return data::is_variable(type) || data::fixed_size(type) == 0 ||
-                                                       type == Type::decimal64 || type == Type::decimal128; }
+bool travels_with_lengths(Type type) noexcept {
+  return data::is_variable(type) || data::fixed_size(type) == 0 || type == Type::decimal64 || type == Type::decimal128;
+}
 
 void put_request_header(char* at, std::uint64_t request_id, std::uint64_t statement_id, Action action) noexcept {
   store(at, request_id);
@@ -156,8 +157,13 @@ Stmt2Encoder::Parts Stmt2Encoder::parts(std::uint64_t request_id, std::uint64_t 
   store(payload + 16, offset(!name_lengths_.empty(), names));
   store(payload + 20, offset(tag_count_ > 0, tags));
   store(payload + 24, offset(column_count_ > 0, columns));
-  return {std::string_view(head, kHeadBytes), name_lengths_.view(),   names_.view(),  tag_lengths_.view(),
-          tags_.view(),                       column_lengths_.view(), columns_.view()};
+  return {std::string_view(head, kHeadBytes),
+          name_lengths_.view(),
+          names_.view(),
+          tag_lengths_.view(),
+          tags_.view(),
+          column_lengths_.view(),
+          columns_.view()};
 }
 
 std::string Stmt2Encoder::join(std::uint64_t request_id, std::uint64_t statement_id) {

@@ -49,8 +49,8 @@ class Stmt2Encoder {
   /// Starts the next table. `name` without NUL; give none to all when the statement names its table itself.
   void begin_table(std::optional<std::string_view> name);
 
-  void fixed_tag(data::Type type, std::uint64_t bits);       ///< low bytes of bits, as data::Slot
-  void text_tag(data::Type type, std::string_view value);    ///< any type of variable length, or DECIMAL
+  void fixed_tag(data::Type type, std::uint64_t bits);     ///< low bytes of bits, as data::Slot
+  void text_tag(data::Type type, std::string_view value);  ///< any type of variable length, or DECIMAL
   void null_tag(data::Type type);
   /// All tags of the table as records made before (append_*_tag below), for child tables bound again and again.
   void tag_records(std::string_view records) { tags_.put_bytes(records); }
@@ -151,8 +151,8 @@ class Stmt2ExecEncoder {
 
 /// One record of a received message; views into it.
 struct BindRecord {
-  std::int32_t type = 0;     ///< as sent: any number; compare it with the field's
-  std::uint32_t rows = 0;    ///< as sent: the caller checks it (1 to 32,767; equal within a table)
+  std::int32_t type = 0;   ///< as sent: any number; compare it with the field's
+  std::uint32_t rows = 0;  ///< as sent: the caller checks it (1 to 32,767; equal within a table)
   bool have_length = false;
   const char* state = nullptr;    ///< [rows]; 0 value, 1 NULL, any other not given
   const char* lengths = nullptr;  ///< [rows] i32; nullptr without have_length

@@ -19,7 +19,9 @@ AdapterError refuse(fmt::format_string<Args...> format, Args&&... args) {
 }
 
 // The adapter prints its sums as signed 32-bit numbers.
-std::int32_t as_printed(std::uint64_t sum) noexcept { return static_cast<std::int32_t>(static_cast<std::uint32_t>(sum)); }
+std::int32_t as_printed(std::uint64_t sum) noexcept {
+  return static_cast<std::int32_t>(static_cast<std::uint32_t>(sum));
+}
 
 // Whether the buffer holds every value that the states and lengths promise. Sets the stride of fixed slots.
 bool has_all_values(BindRecord& record) noexcept {

@@ -42,13 +42,30 @@ TEST(Text, ReadsSizes) {
     std::uint64_t base;
     std::optional<std::uint64_t> value;
   };
-  for (const auto& c : {Case{"1048576", 1024, 1048576}, Case{"512M", 1024, 512ULL << 20}, Case{"4MiB", 1024, 4ULL << 20},
-                        Case{"1.5G", 1024, 3ULL << 29}, Case{"100k", 1024, 102'400}, Case{"100k", 1000, 100'000},
-                        Case{"100ki", 1000, 102'400}, Case{"2 MB", 1000, 2'000'000}, Case{"7b", 1024, 7},
-                        Case{"1T", 1024, 1ULL << 40}, Case{"1e3", 1024, 1000}, Case{"0", 1024, 0},
-                        Case{"", 1024, {}}, Case{"M", 1024, {}}, Case{"-1", 1024, {}}, Case{"nan", 1024, {}},
-                        Case{"inf", 1024, {}}, Case{"1X", 1024, {}}, Case{"1MM", 1024, {}}, Case{"1MiBB", 1024, {}},
-                        Case{" 1", 1024, {}}, Case{"0x10", 1024, {}}, Case{"1e30", 1024, {}}, Case{"99999999T", 1024, {}}})
+  for (const auto& c : {Case{"1048576", 1024, 1048576},
+                        Case{"512M", 1024, 512ULL << 20},
+                        Case{"4MiB", 1024, 4ULL << 20},
+                        Case{"1.5G", 1024, 3ULL << 29},
+                        Case{"100k", 1024, 102'400},
+                        Case{"100k", 1000, 100'000},
+                        Case{"100ki", 1000, 102'400},
+                        Case{"2 MB", 1000, 2'000'000},
+                        Case{"7b", 1024, 7},
+                        Case{"1T", 1024, 1ULL << 40},
+                        Case{"1e3", 1024, 1000},
+                        Case{"0", 1024, 0},
+                        Case{"", 1024, {}},
+                        Case{"M", 1024, {}},
+                        Case{"-1", 1024, {}},
+                        Case{"nan", 1024, {}},
+                        Case{"inf", 1024, {}},
+                        Case{"1X", 1024, {}},
+                        Case{"1MM", 1024, {}},
+                        Case{"1MiBB", 1024, {}},
+                        Case{" 1", 1024, {}},
+                        Case{"0x10", 1024, {}},
+                        Case{"1e30", 1024, {}},
+                        Case{"99999999T", 1024, {}}})
     EXPECT_EQ(parse_size(c.text, c.base), c.value) << "'" << c.text << "'";
 }
 
@@ -57,10 +74,9 @@ TEST(Text, ReadsDurations) {
     std::string_view text;
     std::optional<std::chrono::milliseconds> value;
   };
-  for (const auto& c :
-       {Case{"5s", 5s}, Case{"5", 5s}, Case{"200ms", 200ms}, Case{"1.5m", 90s}, Case{"5min", 5min}, Case{"1h", 1h},
-        Case{"2d", 48h}, Case{"0", 0ms}, Case{"", {}}, Case{"s", {}}, Case{"-1s", {}}, Case{"1y", {}}, Case{"1S", {}},
-        Case{"inf", {}}, Case{"1e30h", {}}})
+  for (const auto& c : {Case{"5s", 5s}, Case{"5", 5s}, Case{"200ms", 200ms}, Case{"1.5m", 90s}, Case{"5min", 5min},
+                        Case{"1h", 1h}, Case{"2d", 48h}, Case{"0", 0ms}, Case{"", {}}, Case{"s", {}}, Case{"-1s", {}},
+                        Case{"1y", {}}, Case{"1S", {}}, Case{"inf", {}}, Case{"1e30h", {}}})
     EXPECT_EQ(parse_duration(c.text), c.value) << "'" << c.text << "'";
 }
 
@@ -104,9 +120,9 @@ TEST(Text, RedactsSecrets) {
 TEST(Text, KnowsUtf8) {
   for (const std::string_view good : {"", "a", "ü", "中", "😀", "\xED\x9F\xBF", "\xEE\x80\x80", "\xF4\x8F\xBF\xBF"})
     EXPECT_TRUE(is_utf8(good)) << good;
-  for (const std::string_view bad :
-       {"\x80", "\xC0\x80", "\xC1\xBF", "\xC3", "\xC3(", "\xE0\x80\x80", "\xE0\x9F\xBF", "\xE4\xB8", "\xED\xA0\x80",
-        "\xF0\x80\x80\x80", "\xF0\x8F\xBF\xBF", "\xF0\x9F\x98", "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xFE", "a\xFF"})
+  for (const std::string_view bad : {"\x80", "\xC0\x80", "\xC1\xBF", "\xC3", "\xC3(", "\xE0\x80\x80", "\xE0\x9F\xBF",
+                                     "\xE4\xB8", "\xED\xA0\x80", "\xF0\x80\x80\x80", "\xF0\x8F\xBF\xBF", "\xF0\x9F\x98",
+                                     "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xFE", "a\xFF"})
     EXPECT_FALSE(is_utf8(bad)) << printable(bad);
   EXPECT_EQ(utf8_length("aü中😀"), 4u);
 }

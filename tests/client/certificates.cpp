@@ -24,7 +24,8 @@ void extend(X509* certificate, int what, const std::string& value) {
   X509_EXTENSION_free(extension);
 }
 
-Certificate make_certificate(const std::string& subject, EVP_PKEY* key, X509* issuer, EVP_PKEY* issuer_key, long serial) {
+Certificate make_certificate(const std::string& subject, EVP_PKEY* key, X509* issuer, EVP_PKEY* issuer_key,
+                             long serial) {
   Certificate certificate(X509_new(), &X509_free);
   X509* const x = certificate.get();
   X509_set_version(x, 2);

@@ -55,11 +55,12 @@ wire::Stmt2Encoder one_row() {
 // init and prepare of one statement with a table name and a timestamp.
 void answer_prepare(Peer& peer, std::uint64_t id) {
   peer.answer(peer.receive(), "stmt2_init", "\"stmt_id\":" + std::to_string(id));
-  peer.answer(peer.receive(), "stmt2_prepare",
-              "\"stmt_id\":" + std::to_string(id) +
-                  ",\"is_insert\":true,\"fields\":[{\"name\":\"tbname\",\"field_type\":8,\"precision\":0,\"scale\":0,"
-                  "\"bytes\":271,\"bind_type\":4},{\"name\":\"ts\",\"field_type\":9,\"precision\":2,\"scale\":0,\"bytes\":8,"
-                  "\"bind_type\":1}],\"fields_count\":2");
+  peer.answer(
+      peer.receive(), "stmt2_prepare",
+      "\"stmt_id\":" + std::to_string(id) +
+          ",\"is_insert\":true,\"fields\":[{\"name\":\"tbname\",\"field_type\":8,\"precision\":0,\"scale\":0,"
+          "\"bytes\":271,\"bind_type\":4},{\"name\":\"ts\",\"field_type\":9,\"precision\":2,\"scale\":0,\"bytes\":8,"
+          "\"bind_type\":1}],\"fields_count\":2");
 }
 
 TEST(Connection, LogsInWithWhatTheOptionsSay) {
@@ -167,8 +168,10 @@ TEST(Connection, UsesTheOlderActionsWithOlderServers) {
       const auto action = request.json()["action"].get<std::string>();
       actions.push_back(action);
       if (action == "query") peer.answer(request, action, result_members(5));
-      else if (action == "fetch" && actions.size() < 4) peer.answer(request, action, "\"id\":5,\"completed\":false,\"lengths\":[8],\"rows\":2");
-      else if (action == "fetch") peer.answer(request, action, "\"id\":5,\"completed\":true,\"lengths\":null,\"rows\":0");
+      else if (action == "fetch" && actions.size() < 4)
+        peer.answer(request, action, "\"id\":5,\"completed\":false,\"lengths\":[8],\"rows\":2");
+      else if (action == "fetch")
+        peer.answer(request, action, "\"id\":5,\"completed\":true,\"lengths\":null,\"rows\":0");
       else if (action == "fetch_block") {
         wire::BlockWriter writer({{Type::bigint, 8}});
         writer.add_fixed(0, 1);
@@ -202,7 +205,8 @@ TEST(Connection, MatchesAnswersThatComeInAnotherOrder) {
   auto connection = open(server);
   std::vector<Ticket> tickets;
   for (int i = 0; i < 4; ++i) tickets.push_back(connection.send_execute("insert " + std::to_string(i)));
-  for (const std::size_t i : {3U, 1U, 0U, 2U}) EXPECT_EQ(connection.wait(tickets[i]).affected_rows, static_cast<int>(i));
+  for (const std::size_t i : {3U, 1U, 0U, 2U})
+    EXPECT_EQ(connection.wait(tickets[i]).affected_rows, static_cast<int>(i));
   EXPECT_THROW(connection.wait(tickets[0]), InterfaceError);  // fetched before
 }
 
@@ -397,7 +401,9 @@ TEST(Statement, TwoAreUnderWayInTurn) {
     answer_prepare(peer, 1);
     answer_prepare(peer, 2);
     const auto note = [&](const Peer::Message& message) {
-      if (message.text) order.push_back(message.json()["action"].get<std::string>() + std::to_string(message.json()["args"]["stmt_id"].get<int>()));
+      if (message.text)
+        order.push_back(message.json()["action"].get<std::string>() +
+                        std::to_string(message.json()["args"]["stmt_id"].get<int>()));
       else order.push_back("bind" + std::to_string(wire::read_request_header(message.bytes)->id));
       return message;
     };
@@ -430,7 +436,8 @@ TEST(Statement, TwoAreUnderWayInTurn) {
     EXPECT_FALSE(first.usable());
   }
   server.failures();
-  EXPECT_EQ(order, (std::vector<std::string>{"bind1", "stmt2_exec1", "bind2", "stmt2_exec2", "stmt2_close1", "stmt2_close2"}));
+  EXPECT_EQ(order,
+            (std::vector<std::string>{"bind1", "stmt2_exec1", "bind2", "stmt2_exec2", "stmt2_close1", "stmt2_close2"}));
 }
 
 TEST(Statement, NeverSendsWhatTheServerDiesOf) {

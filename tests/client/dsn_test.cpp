@@ -11,7 +11,8 @@ using namespace std::chrono_literals;
 
 TEST(Dsn, ReadsEveryPart) {
   const auto o = Options::parse(
-      "wss://me:p%40ss%2Fw%3Fx@h1:7000,[::1]:7001,h3/my%20db?token=t%26t&tls_verify=ca&tls_ca=/a.pem&tls_cert=c&tls_key=k"
+      "wss://me:p%40ss%2Fw%3Fx@h1:7000,[::1]:7001,h3/my%20db?token=t%26t&tls_verify=ca&tls_ca=/"
+      "a.pem&tls_cert=c&tls_key=k"
       "&compression=true&timezone=Asia/Shanghai&connect_timeout=3s&request_timeout=500ms&app=x");
   EXPECT_TRUE(o.tls);
   EXPECT_EQ(o.user, "me");
@@ -57,10 +58,11 @@ TEST(Dsn, KnowsTheSchemes) {
     bool tls;
     std::uint16_t port;
   };
-  for (const auto& c : {Case{"ws://h", Transport::websocket, false, 6041}, Case{"taosws://h", Transport::websocket, false, 6041},
-                        Case{"taos+ws://h", Transport::websocket, false, 6041}, Case{"TAOS+WSS://h", Transport::websocket, true, 443},
-                        Case{"taoswss://h", Transport::websocket, true, 443}, Case{"taos://h", Transport::native, false, 6030},
-                        Case{"http://h", Transport::rest, false, 6041}, Case{"https://h", Transport::rest, true, 443}}) {
+  for (const auto& c :
+       {Case{"ws://h", Transport::websocket, false, 6041}, Case{"taosws://h", Transport::websocket, false, 6041},
+        Case{"taos+ws://h", Transport::websocket, false, 6041}, Case{"TAOS+WSS://h", Transport::websocket, true, 443},
+        Case{"taoswss://h", Transport::websocket, true, 443}, Case{"taos://h", Transport::native, false, 6030},
+        Case{"http://h", Transport::rest, false, 6041}, Case{"https://h", Transport::rest, true, 443}}) {
     const auto o = Options::parse(c.dsn);
     EXPECT_EQ(o.transport, c.transport) << c.dsn;
     EXPECT_EQ(o.tls, c.tls) << c.dsn;
@@ -73,15 +75,16 @@ TEST(Dsn, SaysWhatIsWrongWithoutTellingASecret) {
     const char* dsn;
     const char* says;
   };
-  for (const auto& c : {Case{"localhost:6041", "no scheme"}, Case{"mysql://u:secret@h", "'mysql' is unknown"},
-                        Case{"ws://u:secret@h:0/", "'0' is no port"}, Case{"ws://u:secret@h:99999", "no port"},
-                        Case{"ws://u:secret@h:60x", "'60x' is no port"}, Case{"ws://u:secret%zz@h", "hexadecimal digits"},
-                        Case{"ws://u:secret@h/%ff", "UTF-8"}, Case{"ws://u:secret@h/a/b", "only the database"},
-                        Case{"ws://u:secret@h?colour=red&token=secret", "'colour' is unknown; known are token"},
-                        Case{"ws://u:secret@h?compression=maybe", "compression takes true or false"},
-                        Case{"ws://u:secret@h?request_timeout=soon", "'soon'"}, Case{"ws://u:secret@h?request_timeout=0", "'0'"},
-                        Case{"ws://u:secret@h?tls_verify=yes", "none, ca or full"}, Case{"ws://u:secret@::1:6041", "brackets"},
-                        Case{"ws://u:secret@[::1", "']'"}, Case{"ws://u:secret@h?tls_cert=c", "together"}}) {
+  for (const auto& c :
+       {Case{"localhost:6041", "no scheme"}, Case{"mysql://u:secret@h", "'mysql' is unknown"},
+        Case{"ws://u:secret@h:0/", "'0' is no port"}, Case{"ws://u:secret@h:99999", "no port"},
+        Case{"ws://u:secret@h:60x", "'60x' is no port"}, Case{"ws://u:secret%zz@h", "hexadecimal digits"},
+        Case{"ws://u:secret@h/%ff", "UTF-8"}, Case{"ws://u:secret@h/a/b", "only the database"},
+        Case{"ws://u:secret@h?colour=red&token=secret", "'colour' is unknown; known are token"},
+        Case{"ws://u:secret@h?compression=maybe", "compression takes true or false"},
+        Case{"ws://u:secret@h?request_timeout=soon", "'soon'"}, Case{"ws://u:secret@h?request_timeout=0", "'0'"},
+        Case{"ws://u:secret@h?tls_verify=yes", "none, ca or full"}, Case{"ws://u:secret@::1:6041", "brackets"},
+        Case{"ws://u:secret@[::1", "']'"}, Case{"ws://u:secret@h?tls_cert=c", "together"}}) {
     try {
       Options::parse(c.dsn);
       ADD_FAILURE() << c.dsn;

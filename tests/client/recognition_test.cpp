@@ -70,7 +70,8 @@ TEST(Recognition, OtherHttpServers) {
   expect_failure(busy.dsn(), Errc::unreachable, {"503", "again later"});
   const ScriptedServer moved(answers_with(http("307 Temporary Redirect", "", "Location: https://h/ws\r\n")));
   expect_failure(moved.dsn(), Errc::unreachable, {"307", "https://h/ws", "wss://"});
-  const ScriptedServer go(answers_with("HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"));
+  const ScriptedServer go(
+      answers_with("HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"));
   expect_failure(go.dsn(), Errc::unreachable, {"speaks TLS", "wss://"});
 }
 
@@ -124,8 +125,12 @@ TEST(Recognition, TlsOnAPlainPortAndTheOtherWayRound) {
 TEST(Recognition, CertificatesAreVerifiedUnlessToldOtherwise) {
   const Folder folder;
   const auto files = make_certificates(folder.path(), "127.0.0.1");
-  ScriptedServer server([](Peer& peer, std::size_t) { peer.log_in(); peer.wait_for_end(); }, files.certificate_file,
-                        files.key_file);
+  ScriptedServer server(
+      [](Peer& peer, std::size_t) {
+        peer.log_in();
+        peer.wait_for_end();
+      },
+      files.certificate_file, files.key_file);
   const std::string dsn = "wss://" + server.endpoint();
   expect_failure(dsn, Errc::unreachable, {"cannot be trusted", "tls_ca"});
   EXPECT_TRUE(Connection::open(Options::parse(dsn + "?tls_ca=" + files.ca_file)).is_open());
@@ -152,7 +157,10 @@ TEST(Recognition, WrongPasswordAndMissingDatabase) {
 
 TEST(Recognition, OtherEndpointsAreTried) {
   const auto dead = "127.0.0.1:" + std::to_string(free_port());
-  ScriptedServer server([](Peer& peer, std::size_t) { peer.log_in(); peer.wait_for_end(); });
+  ScriptedServer server([](Peer& peer, std::size_t) {
+    peer.log_in();
+    peer.wait_for_end();
+  });
   auto connection = Connection::open(Options::parse("ws://" + dead + "," + server.endpoint()));
   EXPECT_EQ(connection.endpoint(), server.endpoint());
   expect_failure("ws://" + dead + "," + dead, Errc::unreachable, {"; and "});

@@ -42,7 +42,8 @@ std::string key_of_any(bool text, const std::string& bytes) {
   auto args = json.contains("args") && json["args"].is_object() ? json["args"] : nlohmann::json::object();
   args.erase("req_id");
   if (action == "version" || action == "stmt2_init") return action;
-  if (action == "conn") return "conn " + args.value("user", "") + ' ' + args.value("password", "") + ' ' + args.value("db", "");
+  if (action == "conn")
+    return "conn " + args.value("user", "") + ' ' + args.value("password", "") + ' ' + args.value("db", "");
   if (action == "query") return "query " + args.value("sql", "");
   if (action == "stmt2_prepare") return fmt::format("prepare {} {}", args.value("stmt_id", 0), args.value("sql", ""));
   if (action == "insert")
@@ -160,7 +161,8 @@ std::string outcome(Connection& connection, const std::string& sql) {
     auto rows = connection.query(sql);
     if (rows.fields().empty()) return fmt::format("affected {}", rows.affected_rows());
     std::string all;
-    for (const auto& field : rows.fields()) all += fmt::format("{}:{}({}) ", field.name, data::type_name(field.type), field.length);
+    for (const auto& field : rows.fields())
+      all += fmt::format("{}:{}({}) ", field.name, data::type_name(field.type), field.length);
     while (rows.next()) {
       all += '\n';
       for (std::size_t c = 0; c < rows.fields().size(); ++c) all += rows.is_null(c) ? "NULL|" : rows.text(c) + "|";
@@ -257,9 +259,9 @@ Driven drive(const std::string& file, const std::string& version) {
         const auto args = nlohmann::json::parse(line.bytes)["args"];
         const auto protocol = args.value("protocol", 0);
         if (protocol < 1 || protocol > 3) continue;
-        const auto ticket = connection.send_schemaless(static_cast<wire::LineProtocol>(protocol), args.value("precision", ""),
-                                                       args.value("data", ""), args.value("ttl", 0),
-                                                       args.value("table_name_key", ""));
+        const auto ticket =
+            connection.send_schemaless(static_cast<wire::LineProtocol>(protocol), args.value("precision", ""),
+                                       args.value("data", ""), args.value("ttl", 0), args.value("table_name_key", ""));
         const auto ours = connection.wait(ticket);
         EXPECT_EQ(ours.code, answer["code"].get<int>()) << file << ": " << key;
         EXPECT_EQ(ours.message, answer["message"].get<std::string>());
@@ -289,7 +291,8 @@ Driven drive(const std::string& file, const std::string& version) {
         EXPECT_EQ(ours.code, answer["code"].get<int>()) << file << " line " << i << ": " << ours.message;
         ++driven.binds;
       } else if (key.starts_with("stmt2_exec ") || key.starts_with("stmt2_close ")) {
-        const auto statement = statements.find(nlohmann::json::parse(line.bytes)["args"].value("stmt_id", std::uint64_t{0}));
+        const auto statement =
+            statements.find(nlohmann::json::parse(line.bytes)["args"].value("stmt_id", std::uint64_t{0}));
         if (statement == statements.end() || !statement->second.usable()) continue;
         if (key.starts_with("stmt2_close ")) {
           connection.close(statement->second);
@@ -299,7 +302,8 @@ Driven drive(const std::string& file, const std::string& version) {
           EXPECT_EQ(ours.affected_rows, answer.value("affected", 0));
         }
       } else if (key.starts_with("stmt2_result ") && answer["code"] == 0) {
-        const auto statement = statements.find(nlohmann::json::parse(line.bytes)["args"]["stmt_id"].get<std::uint64_t>());
+        const auto statement =
+            statements.find(nlohmann::json::parse(line.bytes)["args"]["stmt_id"].get<std::uint64_t>());
         if (statement == statements.end() || !statement->second.usable() || statement->second.is_insert() ||
             statement->second.bound())
           continue;
@@ -350,7 +354,8 @@ TEST(Replay, LargeResults) {
   const auto driven = drive("query_10000_rows", "3.3.7.5");
   std::size_t most = 0;
   for (const auto& [sql, all] : driven.rows)
-    for (const auto& rows : all) most = std::max<std::size_t>(most, static_cast<std::size_t>(std::count(rows.begin(), rows.end(), '\n')));
+    for (const auto& rows : all)
+      most = std::max<std::size_t>(most, static_cast<std::size_t>(std::count(rows.begin(), rows.end(), '\n')));
   EXPECT_EQ(most, 10'000U);
 }
 

@@ -259,9 +259,9 @@ std::string Peer::receive_pong() {
 }
 
 void Peer::answer(const Message& request, std::string_view action, std::string_view members) {
-  send_text("{\"code\":0,\"message\":\"\",\"action\":\"" + std::string(action) + "\",\"req_id\":" +
-            std::to_string(request_id(request)) + ",\"timing\":5" + (members.empty() ? "" : ",") + std::string(members) +
-            "}");
+  send_text("{\"code\":0,\"message\":\"\",\"action\":\"" + std::string(action) +
+            "\",\"req_id\":" + std::to_string(request_id(request)) + ",\"timing\":5" + (members.empty() ? "" : ",") +
+            std::string(members) + "}");
 }
 
 void Peer::refuse(const Message& request, std::string_view action, int code, std::string_view message) {

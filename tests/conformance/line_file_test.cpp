@@ -140,9 +140,8 @@ TEST(LineFiles, BecomeWhatSchemalessInsertMakes) {
     }
     const bool has_sql =
         std::any_of(record.steps.begin(), record.steps.end(), [](const Step& s) { return !s.sql.empty(); });
-    const bool one_key = std::all_of(record.steps.begin(), record.steps.end(), [&](const Step& s) {
-      return s.table_name_key == record.steps[0].table_name_key;
-    });
+    const bool one_key = std::all_of(record.steps.begin(), record.steps.end(),
+                                     [&](const Step& s) { return s.table_name_key == record.steps[0].table_name_key; });
     if (record.single() || has_sql || !one_key || meant != on_purpose().end()) continue;
     if (const auto other = attempt(true, false); other.empty()) together.agree();
     else together.differ(record.name, other);

@@ -76,8 +76,7 @@ TEST(WaysToWrite, MakeTheSameOfRecordedPayloads) {
       const auto both = load_both(sandbox, reader, record, fmt::format("c{}", number++), {record.steps[0].payload});
       difference = compare_states(both.schemaless, both.stmt, record.db_precision, {.ttl = true, .winner_open = false});
       if (difference.empty() && both.by_stmt.rejected.size() != both.by_schemaless.rejected.size())
-        difference =
-            "rejects by stmt:" + both.by_stmt.reasons() + ", by schemaless:" + both.by_schemaless.reasons();
+        difference = "rejects by stmt:" + both.by_stmt.reasons() + ", by schemaless:" + both.by_schemaless.reasons();
     } catch (const std::exception& error) {
       difference = std::string("threw: ") + error.what();
     }

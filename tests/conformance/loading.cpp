@@ -28,8 +28,8 @@ CaseDatabase::CaseDatabase(client::Connection& connection, std::string name, con
   write_.retry_for = std::chrono::seconds(5);
   std::int64_t keep = 3650;
   if (const auto at = options.find("keep "); at != std::string::npos) keep = std::atoll(options.c_str() + at + 5);
-  const auto now = std::chrono::duration_cast<std::chrono::nanoseconds>(
-                       std::chrono::system_clock::now().time_since_epoch()).count();
+  const auto now =
+      std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
   range_.first = now - keep * 86'400'000'000'000;
   if (write_.precision == data::Precision::nanoseconds) range_.last = 9'214'646'400'000'000'000;
 }
@@ -121,8 +121,8 @@ void Loader::load(std::string_view text) {
     }
   }
   for (const auto& reject : chunk->rows.rejects())
-    result_.rejected.push_back({reject.reason.code, reject.reason.text,
-                                std::string(chunk->chunk.text.substr(reject.offset, reject.length))});
+    result_.rejected.push_back(
+        {reject.reason.code, reject.reason.text, std::string(chunk->chunk.text.substr(reject.offset, reject.length))});
   window_.add(std::move(part));
   writer_->write(window_);
   for (const auto& outcome : window_.outcomes()) {

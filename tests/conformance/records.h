@@ -16,10 +16,10 @@ using nlohmann::json;
 
 /// One call, or one statement between calls.
 struct Step {
-  std::string sql;      ///< not empty: a statement instead of a call
-  std::string payload;  ///< the call's bytes
+  std::string sql;          ///< not empty: a statement instead of a call
+  std::string payload;      ///< the call's bytes
   bool only_array = false;  ///< a call with an array of lines that one text cannot say: an element with a newline …
-  int code = 0;                ///< low 16 bits of the answer
+  int code = 0;             ///< low 16 bits of the answer
   std::int64_t affected = 0;
   std::int64_t total = 0;
   int ttl = 0;
@@ -29,7 +29,7 @@ struct Step {
 /// One case.
 struct Record {
   std::string name;
-  std::string precision;     ///< as given: "ms", "none", "7"
+  std::string precision;  ///< as given: "ms", "none", "7"
   std::string db_precision;
   std::string db_options;
   std::vector<std::string> setup;
@@ -68,7 +68,7 @@ class Tally {
   std::vector<std::pair<std::string, std::string>> differ_;
 };
 
-#define PENSTOCK_NEED_LINE_RECORDS() \
+#define PENSTOCK_NEED_LINE_RECORDS()                   \
   if (::penstock::conformance::line_records().empty()) \
   GTEST_SKIP() << "no records at " << ::penstock::conformance::record_file()
 

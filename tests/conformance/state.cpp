@@ -161,8 +161,7 @@ json read_state(client::Connection& connection, const std::string& database) {
     std::vector<std::string> stables;
     while (names.next()) stables.push_back(names.text(0));
     for (const auto& name : stables)
-      state["super_tables"].push_back(
-          {{"name", shown_text(name)}, {"columns", describe(connection, database, name)}});
+      state["super_tables"].push_back({{"name", shown_text(name)}, {"columns", describe(connection, database, name)}});
   }
   std::map<std::string, json> tags;
   {

@@ -15,9 +15,9 @@ TEST(SchemalessWidth, IsTheServersTable) {
     std::size_t length;
     std::uint32_t width;
   };
-  for (const auto& c : {Case{0, 1}, Case{1, 2}, Case{2, 4}, Case{3, 4}, Case{4, 8}, Case{7, 8}, Case{8, 16},
-                        Case{511, 512}, Case{512, 1024}, Case{1023, 1024}, Case{1024, 1024}, Case{1025, 1025},
-                        Case{16379, 16379}}) {
+  for (const auto& c :
+       {Case{0, 1}, Case{1, 2}, Case{2, 4}, Case{3, 4}, Case{4, 8}, Case{7, 8}, Case{8, 16}, Case{511, 512},
+        Case{512, 1024}, Case{1023, 1024}, Case{1024, 1024}, Case{1025, 1025}, Case{16379, 16379}}) {
     EXPECT_EQ(schemaless_width(Type::varchar, c.length), c.width) << c.length;
     EXPECT_EQ(schemaless_width(Type::nchar, c.length), c.width) << c.length;
   }

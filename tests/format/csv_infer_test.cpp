@@ -17,21 +17,11 @@ std::string described(const CsvPlan& plan) {
   std::string out;
   for (const auto& column : plan.columns) {
     switch (column.role) {
-      case Role::ignored:
-        out += "-";
-        break;
-      case Role::timestamp:
-        out += "time " + column.column.name + " " + column.time.text();
-        break;
-      case Role::tag:
-        out += "tag " + column.column.name + " " + data::sql_type(column.column);
-        break;
-      case Role::field:
-        out += column.column.name + " " + data::sql_type(column.column);
-        break;
-      case Role::child_name:
-        out += "child " + column.column.name;
-        break;
+      case Role::ignored: out += "-"; break;
+      case Role::timestamp: out += "time " + column.column.name + " " + column.time.text(); break;
+      case Role::tag: out += "tag " + column.column.name + " " + data::sql_type(column.column); break;
+      case Role::field: out += column.column.name + " " + data::sql_type(column.column); break;
+      case Role::child_name: out += "child " + column.column.name; break;
     }
     out += "; ";
   }

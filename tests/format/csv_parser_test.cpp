@@ -250,22 +250,12 @@ std::string dirty_csv(std::uint64_t seed, int rows) {
     text += random() % 15 == 0 ? ",x" : "," + std::to_string(static_cast<std::int64_t>(random() % 2000) - 1000);
     text += random() % 9 == 0 ? "," : "," + std::to_string(static_cast<double>(random() % 100'000) / 64);
     switch (random() % 7) {
-      case 0:
-        text += ",\"a\nb,\"\"c\"\"\r\n\"";
-        break;
-      case 1:
-        text += ",6\" pipe";
-        break;
-      case 2:
-        text += ",NULL";
-        break;
-      case 3:
-        break;  // a short row
-      case 4:
-        text += ",x,y";
-        break;
-      default:
-        text += ",text " + std::to_string(r);
+      case 0: text += ",\"a\nb,\"\"c\"\"\r\n\""; break;
+      case 1: text += ",6\" pipe"; break;
+      case 2: text += ",NULL"; break;
+      case 3: break;  // a short row
+      case 4: text += ",x,y"; break;
+      default: text += ",text " + std::to_string(r);
     }
     text += random() % 3 == 0 ? "\r\n" : "\n";
     if (random() % 25 == 0) text += "\n";
@@ -350,14 +340,9 @@ TEST(CsvParser, SurvivesAnything) {
     for (auto k = random() % 12; k > 0 && !text.empty(); --k) {
       const auto at = random() % text.size();
       switch (random() % 3) {
-        case 0:
-          text[at] = "\",\n\r-+.e019 \\N\x00\xC3\xFF"[random() % 18];
-          break;
-        case 1:
-          text.erase(at, 1 + random() % 3);
-          break;
-        default:
-          text.insert(at, 1 + random() % 3, "\",\n9"[random() % 4]);
+        case 0: text[at] = "\",\n\r-+.e019 \\N\x00\xC3\xFF"[random() % 18]; break;
+        case 1: text.erase(at, 1 + random() % 3); break;
+        default: text.insert(at, 1 + random() % 3, "\",\n9"[random() % 4]);
       }
     }
     const auto lines = rows_of(plan, registry, parser, text, 4096);

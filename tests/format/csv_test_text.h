@@ -42,21 +42,14 @@ inline std::string double_text(double value) {
 
 inline std::string slot_text(data::Type type, data::Slot slot) {
   switch (type) {
-    case data::Type::boolean:
-      return slot != 0 ? "true" : "false";
-    case data::Type::float32:
-      return double_text(std::bit_cast<float>(static_cast<std::uint32_t>(slot)));
-    case data::Type::float64:
-      return double_text(std::bit_cast<double>(slot));
-    case data::Type::ubigint:
-      return std::to_string(slot);
-    case data::Type::decimal128:
-      return hex({reinterpret_cast<const char*>(slot), 16});
+    case data::Type::boolean: return slot != 0 ? "true" : "false";
+    case data::Type::float32: return double_text(std::bit_cast<float>(static_cast<std::uint32_t>(slot)));
+    case data::Type::float64: return double_text(std::bit_cast<double>(slot));
+    case data::Type::ubigint: return std::to_string(slot);
+    case data::Type::decimal128: return hex({reinterpret_cast<const char*>(slot), 16});
     case data::Type::varbinary:
-    case data::Type::geometry:
-      return hex(data::text_of(slot));
-    default:
-      break;
+    case data::Type::geometry: return hex(data::text_of(slot));
+    default: break;
   }
   if (data::is_variable(type)) return "'" + std::string(data::text_of(slot)) + "'";
   return std::to_string(static_cast<std::int64_t>(slot));

@@ -195,10 +195,8 @@ TEST(TimeZone, AgreesWithTheSystemsOwnReader) {
       ASSERT_GT(back.until, at + local.tm_gmtoff);
     }
   }
-  if (before == nullptr)
-    ::unsetenv("TZ");
-  else
-    ::setenv("TZ", saved.c_str(), 1);
+  if (before == nullptr) ::unsetenv("TZ");
+  else ::setenv("TZ", saved.c_str(), 1);
   ::tzset();
 }
 

@@ -31,13 +31,12 @@ struct Parsed {
 };
 
 TEST(LineParser, GivesTypedRowsWithTheirPlaces) {
-  Parsed parsed(
-      "cpu,host=a u=58i,v=1.5,w=\"x\" 1626006833639000000\ncpu,host=a u=59i,v=-2,w=\"\" 1626006833639000001");
-  EXPECT_EQ(parsed.all, (std::vector<std::string>{
-                            "cpu/t_630ceacf723a6a06ea68a91ab3ca11ee 1626006833639000000 [0+48] u:BIGINT=58 "
-                            "v:DOUBLE=4609434218613702656 w:VARCHAR=x",
-                            "cpu/t_630ceacf723a6a06ea68a91ab3ca11ee 1626006833639000001 [49+46] u:BIGINT=59 "
-                            "v:DOUBLE=13835058055282163712 w:VARCHAR="}));
+  Parsed parsed("cpu,host=a u=58i,v=1.5,w=\"x\" 1626006833639000000\ncpu,host=a u=59i,v=-2,w=\"\" 1626006833639000001");
+  EXPECT_EQ(parsed.all,
+            (std::vector<std::string>{"cpu/t_630ceacf723a6a06ea68a91ab3ca11ee 1626006833639000000 [0+48] u:BIGINT=58 "
+                                      "v:DOUBLE=4609434218613702656 w:VARCHAR=x",
+                                      "cpu/t_630ceacf723a6a06ea68a91ab3ca11ee 1626006833639000001 [49+46] u:BIGINT=59 "
+                                      "v:DOUBLE=13835058055282163712 w:VARCHAR="}));
   ASSERT_EQ(parsed.rows.shapes().size(), 1u) << "same keys and types share a shape";
   EXPECT_EQ(parsed.rows.shapes()[0].rows, 2u);
   EXPECT_EQ(parsed.rows.shapes()[0].max_length, (std::vector<std::uint32_t>{0, 0, 1}));
@@ -74,24 +73,24 @@ TEST_P(LineRules, AnswerAsTheServer) {
 
 INSTANTIATE_TEST_SUITE_P(
     Table, LineRules,
-    testing::Values(
-        LineCase{"m,t=a f=1 1", 0}, LineCase{"m f=1", 0}, LineCase{"m, f=1", 0}, LineCase{"m,t=a, f=1", 0},
-        LineCase{"  m,t=a   f=1   1  ", 0}, LineCase{"m f=1, 1", 0}, LineCase{"m f=1 1 junk", 0},
-            LineCase{"m f=1 1\tx", 0},
-        LineCase{"m f=1 +1", 0}, LineCase{"m f=1 99999999999999999999", 0}, LineCase{"m,t=\"a f=1", 0},
-        LineCase{"  #x f=1", 0}, LineCase{"m\\ x,t\\=1=a\\,b f\\ g=1", 0}, LineCase{"m f=\"a,b c=d\"", 0},
-        LineCase{"m f=\"\\\\\"", 0}, LineCase{"m f=\xff", 0x0203, 5}, LineCase{",t=a f=1", 0x3002, 1},
-        LineCase{"m,,t=a f=1", 0x3002, 3}, LineCase{"m,t= f=1", 0x3002, 5}, LineCase{"m,t f=1", 0x3002, 4},
-        LineCase{"m,t", 0x021F, 3}, LineCase{"m,=a f=1", 0x021F, 3}, LineCase{"m,t=a=b f=1", 0x3002, 6},
-        LineCase{"m", 0x3002, 2}, LineCase{"m ", 0x3002, 3}, LineCase{"m f=", 0x3002, 5}, LineCase{"m f", 0x021F, 3},
-        LineCase{"m f=1,,g=2", 0x3002, 7}, LineCase{"m f=\"a", 0x3002, 5}, LineCase{"m f=\"a\"b\"", 0x3002, 5},
-        LineCase{"m f=\"a\"b", 0x0203, 5}, LineCase{"m f='a'", 0x0203, 5}, LineCase{"m f=tru", 0x0203, 5},
-        LineCase{"m f=1,g=1x 1", 0x0203, 9}, LineCase{"m f=1 abc", 0x0127, 7}, LineCase{"m f=1 00", 0x0127, 7},
-        LineCase{"m f=1 -5", 0x0127, 7}, LineCase{"m f=1 1.5", 0x0127, 7}, LineCase{"m,t=a,t=b f=1", 0x263C},
-        LineCase{"m f=1,f=2", 0x263C}, LineCase{"m,t=a t=1", 0x263C}, LineCase{"m _ts=1", 0x263C},
-        LineCase{"m,_ts=a f=1", 0x263C}, LineCase{"m f=L\"\xff\"", 0x0200, 5}, LineCase{"m,t=\xff f=1", 0x0200, 3},
-        LineCase{"m f=b\"\\x1\"", 0x266A, 5}, LineCase{"m f=g\"POINT(1)\"", 0x2803, 5}, LineCase{"m f=l", 0x0203, 5},
-        LineCase{"m f=g", 0x0203, 5}),
+    testing::Values(LineCase{"m,t=a f=1 1", 0}, LineCase{"m f=1", 0}, LineCase{"m, f=1", 0}, LineCase{"m,t=a, f=1", 0},
+                    LineCase{"  m,t=a   f=1   1  ", 0}, LineCase{"m f=1, 1", 0}, LineCase{"m f=1 1 junk", 0},
+                    LineCase{"m f=1 1\tx", 0}, LineCase{"m f=1 +1", 0}, LineCase{"m f=1 99999999999999999999", 0},
+                    LineCase{"m,t=\"a f=1", 0}, LineCase{"  #x f=1", 0}, LineCase{"m\\ x,t\\=1=a\\,b f\\ g=1", 0},
+                    LineCase{"m f=\"a,b c=d\"", 0}, LineCase{"m f=\"\\\\\"", 0}, LineCase{"m f=\xff", 0x0203, 5},
+                    LineCase{",t=a f=1", 0x3002, 1}, LineCase{"m,,t=a f=1", 0x3002, 3}, LineCase{"m,t= f=1", 0x3002, 5},
+                    LineCase{"m,t f=1", 0x3002, 4}, LineCase{"m,t", 0x021F, 3}, LineCase{"m,=a f=1", 0x021F, 3},
+                    LineCase{"m,t=a=b f=1", 0x3002, 6}, LineCase{"m", 0x3002, 2}, LineCase{"m ", 0x3002, 3},
+                    LineCase{"m f=", 0x3002, 5}, LineCase{"m f", 0x021F, 3}, LineCase{"m f=1,,g=2", 0x3002, 7},
+                    LineCase{"m f=\"a", 0x3002, 5}, LineCase{"m f=\"a\"b\"", 0x3002, 5},
+                    LineCase{"m f=\"a\"b", 0x0203, 5}, LineCase{"m f='a'", 0x0203, 5}, LineCase{"m f=tru", 0x0203, 5},
+                    LineCase{"m f=1,g=1x 1", 0x0203, 9}, LineCase{"m f=1 abc", 0x0127, 7},
+                    LineCase{"m f=1 00", 0x0127, 7}, LineCase{"m f=1 -5", 0x0127, 7}, LineCase{"m f=1 1.5", 0x0127, 7},
+                    LineCase{"m,t=a,t=b f=1", 0x263C}, LineCase{"m f=1,f=2", 0x263C}, LineCase{"m,t=a t=1", 0x263C},
+                    LineCase{"m _ts=1", 0x263C}, LineCase{"m,_ts=a f=1", 0x263C}, LineCase{"m f=L\"\xff\"", 0x0200, 5},
+                    LineCase{"m,t=\xff f=1", 0x0200, 3}, LineCase{"m f=b\"\\x1\"", 0x266A, 5},
+                    LineCase{"m f=g\"POINT(1)\"", 0x2803, 5}, LineCase{"m f=l", 0x0203, 5},
+                    LineCase{"m f=g", 0x0203, 5}),
     [](const auto& param) { return fmt::format("case{}", param.index); });
 
 TEST(LineParser, RefusesWhatIsTooLongOrTooMany) {
@@ -125,9 +124,10 @@ TEST(LineParser, GivesOneShapeToAllOrdersOfTheSameFields) {
   for (const bool predict : {false, true}) {
     LineOptions options;
     options.predict = predict;
-    Parsed parsed("m a=1i,bb=\"x\",c=t 1\nm c=f,a=2i,bb=\"yy\" 2\nm bb=\"\",c=t,a=3i 3\nm a=4i,a=5i,c=t 4\nm a=4i,c=t 5\n"
-                  "m a=1,bb=\"x\",c=t 6\nm c=f,bb=\"z\",a=7i 7\nm c=f,bb=\"z\",a=7i,d=1 7\n",
-                  options);
+    Parsed parsed(
+        "m a=1i,bb=\"x\",c=t 1\nm c=f,a=2i,bb=\"yy\" 2\nm bb=\"\",c=t,a=3i 3\nm a=4i,a=5i,c=t 4\nm a=4i,c=t 5\n"
+        "m a=1,bb=\"x\",c=t 6\nm c=f,bb=\"z\",a=7i 7\nm c=f,bb=\"z\",a=7i,d=1 7\n",
+        options);
     const auto ends = [&](std::size_t row, std::string_view with) {
       EXPECT_TRUE(parsed.all.at(row).ends_with(with)) << parsed.all.at(row);
     };
@@ -255,22 +255,53 @@ TEST(LineParser, StopsAtTooManyChildTablesWithTheRowsBefore) {
 
 /// Lines of many kinds, good and bad, that repeat their series and shapes often enough to be predicted.
 std::string mixed_text(unsigned seed, int lines) {
-  static const std::vector<std::string> kValues{
-      "1i",        "-5i",       "58i",          "12345678901234567i", "1i64",     "7u",       "255u8",   "300u8",
-      "1.5",       "-0",        "3.14159265",   "1e5",                "0x1F",     "nan",      "2f64",    "1.5f32",
-      "t",         "true",      "False",        "FALSE",              "\"abc\"",  "\"\"",     "L\"数\"", "l\"x\\\"y\"",
-      "\"a\\\\b\"", "\"a, =b\"", "b\"\\x0102\"", "g\"POINT(1 2)\"",    "\"\\q\\\"\"", "9223372036854775807i",
-      "9223372036854775808i",   "18446744073709551615u", "0.1", "123456789.123456789", "00012i", "-1u", "\"x", "5.",
-          ".5"};
-  static const std::vector<std::string> kSeries{"m,host=a,region=eu", "m,host=b,region=eu", "m,region=eu,host=a", "n",
-                                                "long\\ name,t\\=x=a\\,b", "m,host=a,",
-                                                    "k,a_very_long_tag_key_name=1", " m,host=a"};
-  static const std::vector<std::string> kTimes{" 1626006833639000000", " 1626006833639000001", "", " ", " 0", " -1",
-      " 12x",
-                                               "  1626006833639000002 junk", " 1626006833639000003\t",
-                                                   " 99999999999999999999"};
-  static const std::vector<std::string> kKeys{"f", "g", "usage_user", "a_field_key_of_more_than_24_bytes",
-      "esc\\ aped", "host"};
+  static const std::vector<std::string> kValues{"1i",
+                                                "-5i",
+                                                "58i",
+                                                "12345678901234567i",
+                                                "1i64",
+                                                "7u",
+                                                "255u8",
+                                                "300u8",
+                                                "1.5",
+                                                "-0",
+                                                "3.14159265",
+                                                "1e5",
+                                                "0x1F",
+                                                "nan",
+                                                "2f64",
+                                                "1.5f32",
+                                                "t",
+                                                "true",
+                                                "False",
+                                                "FALSE",
+                                                "\"abc\"",
+                                                "\"\"",
+                                                "L\"数\"",
+                                                "l\"x\\\"y\"",
+                                                "\"a\\\\b\"",
+                                                "\"a, =b\"",
+                                                "b\"\\x0102\"",
+                                                "g\"POINT(1 2)\"",
+                                                "\"\\q\\\"\"",
+                                                "9223372036854775807i",
+                                                "9223372036854775808i",
+                                                "18446744073709551615u",
+                                                "0.1",
+                                                "123456789.123456789",
+                                                "00012i",
+                                                "-1u",
+                                                "\"x",
+                                                "5.",
+                                                ".5"};
+  static const std::vector<std::string> kSeries{
+      "m,host=a,region=eu",      "m,host=b,region=eu", "m,region=eu,host=a",           "n",
+      "long\\ name,t\\=x=a\\,b", "m,host=a,",          "k,a_very_long_tag_key_name=1", " m,host=a"};
+  static const std::vector<std::string> kTimes{
+      " 1626006833639000000",   " 1626006833639000001", "", " ", " 0", " -1", " 12x", "  1626006833639000002 junk",
+      " 1626006833639000003\t", " 99999999999999999999"};
+  static const std::vector<std::string> kKeys{"f",          "g",   "usage_user", "a_field_key_of_more_than_24_bytes",
+                                              "esc\\ aped", "host"};
   std::mt19937 random(seed);
   const auto pick = [&](const auto& from) { return from[random() % from.size()]; };
   std::string text;
@@ -284,8 +315,8 @@ std::string mixed_text(unsigned seed, int lines) {
         fields = fields.substr(comma + 1) + "," + fields.substr(0, comma);
     } else {
       for (std::size_t k = 0; k < kKeys.size(); ++k)
-        if (random() % 3 != 0) fields += (fields.empty() ? "" : ",") + kKeys[k == 5 && random() % 8 != 0 ? 1 : k] +
-            "=" + pick(kValues);
+        if (random() % 3 != 0)
+          fields += (fields.empty() ? "" : ",") + kKeys[k == 5 && random() % 8 != 0 ? 1 : k] + "=" + pick(kValues);
       if (recent.size() < 6) recent.push_back(fields);
       else recent[random() % 6] = fields;
     }
@@ -353,8 +384,8 @@ TEST(LineParserProperty, AnyChunkingGivesTheSameRows) {
     std::uint64_t lines = 0;
     for (std::size_t at = 0; at < text.size();) {
       std::size_t end = at;
-      for (auto n = random() % 4 + 1; n > 0 && end < text.size(); --n) end = std::min(text.find('\n', end),
-          text.size() - 1) + 1;
+      for (auto n = random() % 4 + 1; n > 0 && end < text.size(); --n)
+        end = std::min(text.find('\n', end), text.size() - 1) + 1;
       data::RowSet rows;
       const auto chunk = padded_chunk(std::string_view(text).substr(at, end - at));
       parsers[random() % 2].parse(chunk, rows);

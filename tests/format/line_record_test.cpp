@@ -17,8 +17,8 @@
 namespace penstock::format {
 namespace {
 
-using nlohmann::json;
 using data::Type;
+using nlohmann::json;
 
 constexpr std::int64_t kDay = 86'400'000'000'000;
 constexpr std::int64_t kRecorded = 1'795'305'600'000'000'000;  // 2026-11-22, the day of the recording
@@ -88,8 +88,8 @@ json shown(Type type, data::Slot slot) {
 bool same_value(const json& expected, const json& got) {
   if (got.is_array()) {
     if (expected.is_null()) return false;
-    return (expected.is_string() || expected.is_object()) && text_of_json(expected) ==
-        got[0].get_ref<const std::string&>();
+    return (expected.is_string() || expected.is_object()) &&
+           text_of_json(expected) == got[0].get_ref<const std::string&>();
   }
   if (expected.is_number() && got.is_number()) {
     if (expected.is_number_float() || got.is_number_float()) {
@@ -302,10 +302,8 @@ TEST(LineRecords, AreAnsweredAsTheServerDid) {
       left_out[why].push_back(name);
       continue;
     }
-    if (const auto difference = replay(record); difference.empty())
-      ++agree;
-    else
-      differ[name] = difference;
+    if (const auto difference = replay(record); difference.empty()) ++agree;
+    else differ[name] = difference;
   }
   std::cout << agree << " of " << all << " records agree\n";
   for (const auto& [why, names] : left_out) {

@@ -93,18 +93,12 @@ TEST_P(ParseNumber, FollowsTheServer) {
   if (wrong != nullptr) return;
   EXPECT_EQ(number.type, expected.type) << expected.text;
   double value = 0;
-  if (number.type == Type::float64)
-    value = std::bit_cast<double>(number.slot);
-  else if (number.type == Type::float32)
-    value = std::bit_cast<float>(static_cast<std::uint32_t>(number.slot));
-  else if (number.type == Type::ubigint)
-    value = static_cast<double>(number.slot);
-  else
-    value = static_cast<double>(static_cast<std::int64_t>(number.slot));
-  if (std::isnan(expected.value))
-    EXPECT_TRUE(std::isnan(value)) << expected.text;
-  else
-    EXPECT_EQ(value, expected.value) << expected.text;
+  if (number.type == Type::float64) value = std::bit_cast<double>(number.slot);
+  else if (number.type == Type::float32) value = std::bit_cast<float>(static_cast<std::uint32_t>(number.slot));
+  else if (number.type == Type::ubigint) value = static_cast<double>(number.slot);
+  else value = static_cast<double>(static_cast<std::int64_t>(number.slot));
+  if (std::isnan(expected.value)) EXPECT_TRUE(std::isnan(value)) << expected.text;
+  else EXPECT_EQ(value, expected.value) << expected.text;
   EXPECT_EQ(std::signbit(value), std::signbit(expected.value)) << expected.text;
 }
 
@@ -113,39 +107,38 @@ const double kInf = HUGE_VAL;
 
 INSTANTIATE_TEST_SUITE_P(
     Table, ParseNumber,
-    testing::Values(
-        NumberCase{"1", Type::float64, 1}, NumberCase{"-1.5e3", Type::float64, -1500},
-        NumberCase{"+.5", Type::float64, 0.5}, NumberCase{"5.", Type::float64, 5}, NumberCase{"-.5f64",
-            Type::float64, -.5},
-        NumberCase{"0x1F", Type::float64, 31}, NumberCase{"0x1.8p3", Type::float64, 12}, NumberCase{"-0",
-            Type::float64, -0.0},
-        NumberCase{"nan", Type::float64, kNan}, NumberCase{"NaN(1)", Type::float64, kNan},
-        NumberCase{"-inf", Type::float64, -kInf}, NumberCase{"+Infinity", Type::float64, kInf},
-        NumberCase{"1e999", Type::float64, kInf}, NumberCase{"1e-999", Type::float64, 0},
-        NumberCase{"inff64", Type::float64, kInf}, NumberCase{"1F64", Type::float64, 1},
-        NumberCase{"\t1", Type::float64, 1}, NumberCase{"1.25f32", Type::float32, 1.25}, NumberCase{"nanf32",
-            Type::null},
-        NumberCase{"3.4028235e38f32", Type::null}, NumberCase{"127i8", Type::tinyint, 127},
-        NumberCase{"126.9i8", Type::tinyint, 126}, NumberCase{"127.9i8", Type::null}, NumberCase{"-128i8",
-            Type::tinyint, -128},
-        NumberCase{"-128.5i8", Type::null}, NumberCase{"0xffi8", Type::null}, NumberCase{"1I8", Type::tinyint, 1},
-        NumberCase{"1e4i16", Type::smallint, 10'000}, NumberCase{"0x1Fi32", Type::integer, 31},
-        NumberCase{"1e30i32", Type::null}, NumberCase{"infi32", Type::null}, NumberCase{"nani8", Type::null},
-        NumberCase{"1e5i64", Type::bigint, 1}, NumberCase{"1.9i", Type::bigint, 1}, NumberCase{"0x1Fi64",
-            Type::bigint, 0},
-        NumberCase{"nani64", Type::bigint, 0}, NumberCase{"007i", Type::bigint, 7},
-        NumberCase{"9223372036854775808i", Type::null}, NumberCase{"-9223372036854775808i", Type::bigint, -0x1p63},
-        NumberCase{"-9223372036854775809i", Type::null}, NumberCase{"99999999999999999999999i", Type::null},
-        NumberCase{"18446744073709551615u", Type::ubigint, 0x1p64}, NumberCase{"18446744073709551616u", Type::null},
-        NumberCase{"-1u64", Type::null}, NumberCase{"-0.5u64", Type::null}, NumberCase{"-0u64", Type::ubigint, 0},
-        NumberCase{"0.5u8", Type::utinyint, 0}, NumberCase{"-0.5u8", Type::null}, NumberCase{"255.9u8", Type::null},
-        NumberCase{"65535u16", Type::usmallint, 65535}, NumberCase{"4294967295U32", Type::uinteger, 4294967295.0},
-        NumberCase{"1f", Type::null}, NumberCase{"1f16", Type::null}, NumberCase{"1i7", Type::null},
-        NumberCase{"1i128", Type::null}, NumberCase{"1e", Type::null}, NumberCase{"1e+", Type::null},
-        NumberCase{"1.2.3", Type::null}, NumberCase{"--1", Type::null}, NumberCase{"1_000", Type::null},
-        NumberCase{".", Type::null}, NumberCase{"-", Type::null}, NumberCase{"+-1", Type::null}, NumberCase{"null",
-            Type::null},
-        NumberCase{"i8", Type::null}, NumberCase{"1 i", Type::null}, NumberCase{"", Type::null}),
+    testing::Values(NumberCase{"1", Type::float64, 1}, NumberCase{"-1.5e3", Type::float64, -1500},
+                    NumberCase{"+.5", Type::float64, 0.5}, NumberCase{"5.", Type::float64, 5},
+                    NumberCase{"-.5f64", Type::float64, -.5}, NumberCase{"0x1F", Type::float64, 31},
+                    NumberCase{"0x1.8p3", Type::float64, 12}, NumberCase{"-0", Type::float64, -0.0},
+                    NumberCase{"nan", Type::float64, kNan}, NumberCase{"NaN(1)", Type::float64, kNan},
+                    NumberCase{"-inf", Type::float64, -kInf}, NumberCase{"+Infinity", Type::float64, kInf},
+                    NumberCase{"1e999", Type::float64, kInf}, NumberCase{"1e-999", Type::float64, 0},
+                    NumberCase{"inff64", Type::float64, kInf}, NumberCase{"1F64", Type::float64, 1},
+                    NumberCase{"\t1", Type::float64, 1}, NumberCase{"1.25f32", Type::float32, 1.25},
+                    NumberCase{"nanf32", Type::null}, NumberCase{"3.4028235e38f32", Type::null},
+                    NumberCase{"127i8", Type::tinyint, 127}, NumberCase{"126.9i8", Type::tinyint, 126},
+                    NumberCase{"127.9i8", Type::null}, NumberCase{"-128i8", Type::tinyint, -128},
+                    NumberCase{"-128.5i8", Type::null}, NumberCase{"0xffi8", Type::null},
+                    NumberCase{"1I8", Type::tinyint, 1}, NumberCase{"1e4i16", Type::smallint, 10'000},
+                    NumberCase{"0x1Fi32", Type::integer, 31}, NumberCase{"1e30i32", Type::null},
+                    NumberCase{"infi32", Type::null}, NumberCase{"nani8", Type::null},
+                    NumberCase{"1e5i64", Type::bigint, 1}, NumberCase{"1.9i", Type::bigint, 1},
+                    NumberCase{"0x1Fi64", Type::bigint, 0}, NumberCase{"nani64", Type::bigint, 0},
+                    NumberCase{"007i", Type::bigint, 7}, NumberCase{"9223372036854775808i", Type::null},
+                    NumberCase{"-9223372036854775808i", Type::bigint, -0x1p63},
+                    NumberCase{"-9223372036854775809i", Type::null}, NumberCase{"99999999999999999999999i", Type::null},
+                    NumberCase{"18446744073709551615u", Type::ubigint, 0x1p64},
+                    NumberCase{"18446744073709551616u", Type::null}, NumberCase{"-1u64", Type::null},
+                    NumberCase{"-0.5u64", Type::null}, NumberCase{"-0u64", Type::ubigint, 0},
+                    NumberCase{"0.5u8", Type::utinyint, 0}, NumberCase{"-0.5u8", Type::null},
+                    NumberCase{"255.9u8", Type::null}, NumberCase{"65535u16", Type::usmallint, 65535},
+                    NumberCase{"4294967295U32", Type::uinteger, 4294967295.0}, NumberCase{"1f", Type::null},
+                    NumberCase{"1f16", Type::null}, NumberCase{"1i7", Type::null}, NumberCase{"1i128", Type::null},
+                    NumberCase{"1e", Type::null}, NumberCase{"1e+", Type::null}, NumberCase{"1.2.3", Type::null},
+                    NumberCase{"--1", Type::null}, NumberCase{"1_000", Type::null}, NumberCase{".", Type::null},
+                    NumberCase{"-", Type::null}, NumberCase{"+-1", Type::null}, NumberCase{"null", Type::null},
+                    NumberCase{"i8", Type::null}, NumberCase{"1 i", Type::null}, NumberCase{"", Type::null}),
     [](const auto& param) { return fmt::format("case{}", param.index); });
 
 TEST(ParseNumberText, TakesWhatStrtodTakes) {

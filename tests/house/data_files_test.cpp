@@ -69,7 +69,8 @@ Parsed parse_line(const std::string& text) {
 
 Parsed parse_csv(const std::string& text, const schema::CsvMapping& mapping) {
   schema::Registry registry;
-  const auto plan = format::infer(std::string_view(text).substr(0, 1 << 20), mapping, "t", nullptr, text.size() <= 1 << 20);
+  const auto plan =
+      format::infer(std::string_view(text).substr(0, 1 << 20), mapping, "t", nullptr, text.size() <= 1 << 20);
   format::CsvParser parser(registry, plan);
   return count(parser, registry, text);
 }

@@ -113,7 +113,8 @@ bool store_telnet(const std::string& line, Stored& stored) {
   const auto parts = split(line, ' ');
   double value = 0;
   std::int64_t time = 0;
-  if (parts.size() < 4 || parts[1].size() != 10 || !to_time(parts[1], time) || !to_number(parts[2], value)) return false;
+  if (parts.size() < 4 || parts[1].size() != 10 || !to_time(parts[1], time) || !to_number(parts[2], value))
+    return false;
   if (!tags_are_good(parts, 3)) return false;
   stored.row(parts[0], line.substr(line.find(parts[3])), time)["_value"] = value;
   return true;
@@ -297,15 +298,14 @@ TEST_P(EachFormat, SpansTheDuration) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Generator, EachFormat,
-                         ::testing::Values(Case{"CpuLine", "cpu-only", Format::line}, Case{"IotLine", "iot", Format::line},
-                                           Case{"CpuTelnet", "cpu-only", Format::telnet},
-                                           Case{"IotTelnet", "iot", Format::telnet},
-                                           Case{"CpuJson", "cpu-only", Format::json}, Case{"IotJson", "iot", Format::json},
-                                           Case{"CpuCsv", "cpu-only", Format::csv}, Case{"IotCsv", "iot", Format::csv},
-                                           Case{"CpuFields", "cpu-only", Format::line, true},
-                                           Case{"IotFields", "iot", Format::line, true}),
-                         [](const auto& test) { return test.param.name; });
+INSTANTIATE_TEST_SUITE_P(
+    Generator, EachFormat,
+    ::testing::Values(Case{"CpuLine", "cpu-only", Format::line}, Case{"IotLine", "iot", Format::line},
+                      Case{"CpuTelnet", "cpu-only", Format::telnet}, Case{"IotTelnet", "iot", Format::telnet},
+                      Case{"CpuJson", "cpu-only", Format::json}, Case{"IotJson", "iot", Format::json},
+                      Case{"CpuCsv", "cpu-only", Format::csv}, Case{"IotCsv", "iot", Format::csv},
+                      Case{"CpuFields", "cpu-only", Format::line, true}, Case{"IotFields", "iot", Format::line, true}),
+    [](const auto& test) { return test.param.name; });
 
 TEST(Generator, WritesTheLinesOfTheCpuCase) {
   Options options;
@@ -317,15 +317,16 @@ TEST(Generator, WritesTheLinesOfTheCpuCase) {
   ASSERT_EQ(parts.size(), 3u);
   std::vector<std::string> keys;
   for (const auto& tag : split(parts[0], ',')) keys.push_back(split(tag, '=')[0]);
-  EXPECT_EQ(keys, (std::vector<std::string>{"cpu", "hostname", "region", "datacenter", "rack", "os", "arch", "team", "service",
-                                            "service_version", "service_environment"}));
+  EXPECT_EQ(keys, (std::vector<std::string>{"cpu", "hostname", "region", "datacenter", "rack", "os", "arch", "team",
+                                            "service", "service_version", "service_environment"}));
   keys.clear();
   for (const auto& field : split(parts[1], ',')) {
     keys.push_back(split(field, '=')[0]);
     EXPECT_EQ(field.back(), 'i');
   }
-  EXPECT_EQ(keys, (std::vector<std::string>{"usage_user", "usage_system", "usage_idle", "usage_nice", "usage_iowait",
-                                            "usage_irq", "usage_softirq", "usage_steal", "usage_guest", "usage_guest_nice"}));
+  EXPECT_EQ(keys,
+            (std::vector<std::string>{"usage_user", "usage_system", "usage_idle", "usage_nice", "usage_iowait",
+                                      "usage_irq", "usage_softirq", "usage_steal", "usage_guest", "usage_guest_nice"}));
   EXPECT_EQ(parts[2], "1767225600000000000");
   EXPECT_NEAR(static_cast<double>(lines[0].size()), 345, 15);
   EXPECT_NE(lines[1].find("hostname=host_1,"), std::string::npos);
@@ -400,8 +401,8 @@ TEST(GeneratorOptions, ReadsTimes) {
                            "1767225600", "1767225600000", "1767225600000000", "1767225600000000000"})
     EXPECT_EQ(parse_time(text), day) << text;
   EXPECT_EQ(parse_time("2026-01-01T00:00:00.25Z"), day + 250'000'000);
-  for (const char* text : {"", "now", "2026", "2026-", "2026-02-30", "2026-01-01T", "2026-01-01T25:00:00", "2026-01-01T00:00:00X",
-                           "99999999999999999999", "-5", "2026-01-01T00:00:00+2"})
+  for (const char* text : {"", "now", "2026", "2026-", "2026-02-30", "2026-01-01T", "2026-01-01T25:00:00",
+                           "2026-01-01T00:00:00X", "99999999999999999999", "-5", "2026-01-01T00:00:00+2"})
     EXPECT_NE(parse_time(text).value_or(-1), day) << text;
   EXPECT_FALSE(parse_time("2026-02-30"));
   EXPECT_FALSE(parse_time("99999999999999999999"));

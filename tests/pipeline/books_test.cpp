@@ -82,7 +82,8 @@ TEST(Ledger, SettlesInAnyOrderOfParts) {
       const auto first = *std::min_element(parts.begin() + static_cast<std::ptrdiff_t>(i), parts.end());
       const auto positions = ledger.settled();
       for (std::uint32_t source = 0; source < 3; ++source)
-        EXPECT_EQ(positions[source].offset, 100 * std::clamp<std::int64_t>(static_cast<std::int64_t>(first) - 10 * source, 0, 10));
+        EXPECT_EQ(positions[source].offset,
+                  100 * std::clamp<std::int64_t>(static_cast<std::int64_t>(first) - 10 * source, 0, 10));
       ledger.settle(parts[i], 2, 0, 0);
     }
     for (const auto& position : ledger.settled()) EXPECT_EQ(position.offset, 1000u);
@@ -176,9 +177,13 @@ TEST_F(RejectsTest, NamesOneFileForOneSource) {
 
 TEST_F(RejectsTest, KeepsSourcesApartEvenOfOneName) {
   {
-    Rejects rejects(to("r"), {{"x/a.line", "line", "", ""}, {"y/a.line", "line", "", ""}, {"a.line.gz", "line", "", ""},
-                              {"z/a.line.2", "line", "", ""}, {"-", "line", "", ""}});
-    for (std::uint32_t source = 0; source < 5; ++source) rejects.put(record("from " + std::to_string(source), "bad", source), 9);
+    Rejects rejects(to("r"), {{"x/a.line", "line", "", ""},
+                              {"y/a.line", "line", "", ""},
+                              {"a.line.gz", "line", "", ""},
+                              {"z/a.line.2", "line", "", ""},
+                              {"-", "line", "", ""}});
+    for (std::uint32_t source = 0; source < 5; ++source)
+      rejects.put(record("from " + std::to_string(source), "bad", source), 9);
     EXPECT_EQ(rejects.location(), (folder_ / "r").string());
   }
   std::multiset<std::string> contents;

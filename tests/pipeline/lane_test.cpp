@@ -66,7 +66,8 @@ class Feed {
 
 std::vector<TestRow> some_rows(std::mt19937& random, std::int64_t& number, int children, unsigned most) {
   std::vector<TestRow> rows(1 + random() % most);
-  for (auto& row : rows) row = {"c" + std::to_string(random() % static_cast<unsigned>(children)), number, {whole("n", number)}}, ++number;
+  for (auto& row : rows)
+    row = {"c" + std::to_string(random() % static_cast<unsigned>(children)), number, {whole("n", number)}}, ++number;
   return rows;
 }
 

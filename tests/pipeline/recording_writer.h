@@ -40,7 +40,7 @@ class RecordingWriter : public sink::Writer {
             const auto& column = table.version->columns.at(ref.shape->columns[s]);
             const auto slot = ref.row->slots()[s];
             const bool null = ref.shape->nullable && data::Shape::is_null(*ref.row, ref.shape->columns.size(), s);
-            fields[column.name] = null                           ? "NULL"
+            fields[column.name] = null                             ? "NULL"
                                   : data::is_variable(column.type) ? std::string(data::text_of(slot))
                                                                    : std::to_string(slot);
           }

@@ -42,7 +42,7 @@ struct Outcome {
   std::map<std::string, std::vector<std::string>> children;
   std::vector<SourceRows> sources;
   std::vector<Position> settled;
-  std::map<std::string, std::string> tables;  // super table: its CREATE statement
+  std::map<std::string, std::string> tables;   // super table: its CREATE statement
   std::map<std::string, std::string> rejects;  // file: content
   std::string location;
   std::size_t memory_left = 0;
@@ -98,14 +98,15 @@ class RunTest : public testing::Test {
           const auto& made = *csv.back();
           auto* const ref = registry.table(made.table);
           if (!ref->declared) ref->declared = std::make_unique<const data::SuperTable>(made.super_table());
-          opened.reader->set_cutting({io::Splitting::csv, {made.dialect.delimiter, made.dialect.quote, made.dialect.escape}});
-          opened.parsers = std::make_shared<ParserPool>([&registry, &made] {
-            return std::make_unique<format::CsvParser>(registry, made, format::CsvOptions{});
-          });
+          opened.reader->set_cutting(
+              {io::Splitting::csv, {made.dialect.delimiter, made.dialect.quote, made.dialect.escape}});
+          opened.parsers = std::make_shared<ParserPool>(
+              [&registry, &made] { return std::make_unique<format::CsvParser>(registry, made, format::CsvOptions{}); });
           opened.format = opened.reject_extension = "csv";
           opened.reject_header = head.substr(0, head.find('\n'));
         } else {
-          opened.parsers = std::make_shared<ParserPool>([&registry] { return std::make_unique<format::LineParser>(registry); });
+          opened.parsers =
+              std::make_shared<ParserPool>([&registry] { return std::make_unique<format::LineParser>(registry); });
           opened.format = opened.reject_extension = "line";
         }
         return opened;
@@ -117,8 +118,9 @@ class RunTest : public testing::Test {
       lane_options.min_window_rows = 2'000;
       lane_options.rows_per_child = 10;
       lane_options.max_window_bytes = settings.memory / 2 / settings.lanes;
-      LaneGroup lanes(settings.lanes, lane_options, budget, ledger, counters, registry,
-                      [&](std::uint32_t) { return std::make_unique<RecordingWriter>(recorded, settings.before_write); });
+      LaneGroup lanes(settings.lanes, lane_options, budget, ledger, counters, registry, [&](std::uint32_t) {
+        return std::make_unique<RecordingWriter>(recorded, settings.before_write);
+      });
       plan.growth = &growth;
       plan.lanes = &lanes;
       plan.rejects = &rejects;
@@ -198,7 +200,8 @@ std::vector<std::uint64_t> reject_lines(const std::string& reasons) {
 
 std::string without_widths(std::string text) {
   for (std::size_t at = 0; (at = text.find('(', at)) != std::string::npos; ++at)
-    if (at + 1 < text.size() && text[at + 1] >= '0' && text[at + 1] <= '9') text.erase(at + 1, text.find(')', at) - at - 1);
+    if (at + 1 < text.size() && text[at + 1] >= '0' && text[at + 1] <= '9')
+      text.erase(at + 1, text.find(')', at) - at - 1);
   return text;
 }
 
@@ -212,7 +215,8 @@ TEST_F(RunTest, GivesTheSameRowsTablesAndRejectsForAnyThreadsLanesAndChunks) {
       for (const std::uint32_t lanes : {1U, 3U}) {
         for (const bool use_mmap : {true, false}) {
           if (!use_mmap && threads != 2) continue;
-          SCOPED_TRACE(fmt::format("chunks of {}, {} threads, {} lanes, mmap {}", chunk_bytes, threads, lanes, use_mmap));
+          SCOPED_TRACE(
+              fmt::format("chunks of {}, {} threads, {} lanes, mmap {}", chunk_bytes, threads, lanes, use_mmap));
           Settings settings;
           settings.chunk_bytes = chunk_bytes;
           settings.threads = threads;
@@ -298,7 +302,8 @@ TEST_F(RunTest, RejectsARecordThatIsTooLongAsOneRow) {
   EXPECT_EQ(outcome.sources[1].rejected, 1u);
   EXPECT_EQ(outcome.settled[0].offset, text.size());
   EXPECT_EQ(outcome.rejects.at("a.line.rejects.line"), long_line + "\nbroken\n" + long_line + "\n");
-  EXPECT_EQ(reject_lines(outcome.rejects.at("a.line.rejects.line.reasons.jsonl")), (std::vector<std::uint64_t>{2, 4, 5}));
+  EXPECT_EQ(reject_lines(outcome.rejects.at("a.line.rejects.line.reasons.jsonl")),
+            (std::vector<std::uint64_t>{2, 4, 5}));
   EXPECT_EQ(outcome.rejects.at("b.line.rejects.line"), long_line + "\n");
 }
 

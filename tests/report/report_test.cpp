@@ -98,9 +98,9 @@ Summary example() {
 
 TEST(Summary, TextHoldsTheSumAndWhatToLookAt) {
   const auto text = to_text(example());
-  for (const char* const part :
-       {"100 read = 90 written + 6 rejected + 4 not done", "tag value is empty [0x3002]", "a.line:7:3", "penstock-rejects",
-        "45 rows/s", "too long", "4 not done", "input/output error", "complete with rejects", "p50 1.5 ms"})
+  for (const char* const part : {"100 read = 90 written + 6 rejected + 4 not done", "tag value is empty [0x3002]",
+                                 "a.line:7:3", "penstock-rejects", "45 rows/s", "too long", "4 not done",
+                                 "input/output error", "complete with rejects", "p50 1.5 ms"})
     EXPECT_NE(text.find(part), std::string::npos) << part << "\n" << text;
   EXPECT_EQ(text.find("[0x0000]"), std::string::npos);
 }

@@ -206,14 +206,9 @@ TEST_F(Rest, SurvivesDamagedRequests) {
     for (int k = 0; k < 3; ++k) {
       const std::size_t at = random() % bytes.size();
       switch (random() % 3) {
-        case 0:
-          bytes[at] = static_cast<char>(random());
-          break;
-        case 1:
-          bytes.erase(at, random() % 8);
-          break;
-        default:
-          bytes.insert(at, 1 + random() % 3, static_cast<char>(random()));
+        case 0: bytes[at] = static_cast<char>(random()); break;
+        case 1: bytes.erase(at, random() % 8); break;
+        default: bytes.insert(at, 1 + random() % 3, static_cast<char>(random()));
       }
     }
     RawConnection connection(server_.port());

@@ -15,8 +15,8 @@
 namespace penstock::sandbox {
 namespace {
 
-using nlohmann::json;
 using data::Type;
+using nlohmann::json;
 
 std::filesystem::path conformance() {
   const char* const set = std::getenv("PENSTOCK_CONFORMANCE");
@@ -101,7 +101,8 @@ std::string difference(const json& line, Session& session) {
   }
   json columns = json::array();
   for (const auto& f : answer.fields) columns.push_back({f.name, type_spelling(f), f.length});
-  if (columns != line.at("columns")) return fmt::format("columns {} instead of {}", columns.dump(), line.at("columns").dump());
+  if (columns != line.at("columns"))
+    return fmt::format("columns {} instead of {}", columns.dump(), line.at("columns").dump());
   if (answer.affected_rows != line.at("affected_rows")) {
     return fmt::format("{} rows affected instead of {}", answer.affected_rows, line.at("affected_rows").get<int>());
   }

@@ -139,8 +139,7 @@ TEST(Store, KeepsEverythingWhenItIsOpenedAgain) {
     for (const auto& sql : statements) session->execute(sql);
     for (const auto& sql : queries) before.push_back(table_of(*session, sql));
   }
-  EXPECT_EQ(before[0],
-            "a 1700000000000000 1 2.500000 1 北 tag / a 1700000001000000 - - 1 北 tag");
+  EXPECT_EQ(before[0], "a 1700000000000000 1 2.500000 1 北 tag / a 1700000001000000 - - 1 北 tag");
   EXPECT_EQ(before[1], "1700000000000000 1 -0.0001 / 1700000000000000 2 1.5000");
   for (int round = 0; round < 2; ++round) {
     const auto engine = engine_in(directory.path());
@@ -162,16 +161,18 @@ TEST(Store, LetsManySessionsWriteAtOnce) {
   session->execute("create stable d.m (ts timestamp, v int) tags (g int)");
   constexpr int kThreads = 4;
   constexpr int kStatements = 50;
-  const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(
-                       std::chrono::system_clock::now().time_since_epoch()).count();
+  const auto now =
+      std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
+          .count();
   std::vector<std::jthread> threads;
   for (int t = 0; t < kThreads; ++t) {
     threads.emplace_back([&, t] {
       const auto own = login(*engine, "d");
       for (int i = 0; i < kStatements; ++i) {
         // Every thread writes to a table of its own, and to one that all make and share.
-        own->execute(fmt::format("insert into own{0} using m tags({0}) values({1},{2}) shared using m tags(9) values({3},{2})",
-                                 t, now + i, i, now + t * kStatements + i));
+        own->execute(
+            fmt::format("insert into own{0} using m tags({0}) values({1},{2}) shared using m tags(9) values({3},{2})",
+                        t, now + i, i, now + t * kStatements + i));
       }
     });
   }
@@ -252,7 +253,8 @@ TEST(Store, RefusesWholeStatementOutsideOfKeep) {
   session->execute("create database d keep 100");
   session->execute("use d");
   session->execute("create table m (ts timestamp, v int) tags (g int)");
-  EXPECT_EQ(code_of(*session, "insert into a using m tags(1) values(now,1) b using m tags(2) values(now-101d,2)"), 0x060B);
+  EXPECT_EQ(code_of(*session, "insert into a using m tags(1) values(now,1) b using m tags(2) values(now-101d,2)"),
+            0x060B);
   EXPECT_EQ(table_of(*session, "show tables"), "");
   EXPECT_EQ(code_of(*session, "insert into a using m tags(1) values(now-99d,1)(now+1000d,2)"), 0);
   EXPECT_EQ(code_of(*session, "insert into a values(31556995200001,1)"), 0x060B);
@@ -287,15 +289,20 @@ TEST(Store, TakesLinesAsSchemalessInsertDoes) {
 
 TEST(SqlText, NeverCrashesOnMutatedStatements) {
   const std::vector<std::string> seeds = {
-      "select tbname, count(*), sum(v)/2 from d.m where ts>='2023-01-01' and g in (1,2) or not s like 'a%' group by tbname "
+      "select tbname, count(*), sum(v)/2 from d.m where ts>='2023-01-01' and g in (1,2) or not s like 'a%' group by "
+      "tbname "
       "having count(*)>1 order by 2 desc limit 3,4",
       "insert into a using m (g) tags(1) (ts,v) values(now+1s,-5)(1700000000000,'x\\'y') n values(now,null,\"q\")",
-      "create stable if not exists x (ts timestamp, a decimal(10,2), b varchar(10) primary key) tags (j json) comment 'c'",
+      "create stable if not exists x (ts timestamp, a decimal(10,2), b varchar(10) primary key) tags (j json) comment "
+      "'c'",
       "alter table m modify column s varchar(100)",
       "create database e precision 'us' keep 10,20d,30d vgroups 2",
       "select cast(v as varchar(5)), case v when 1 then 'a' else null end, t->'k' from (select * from m) x",
-      "show create table `m`", "delete from m where ts between 1 and 2", "drop table if exists a, b",
-      "describe m", "select concat(s, substr(s, -1, 2)), round(v*1e300, 9) from n"};
+      "show create table `m`",
+      "delete from m where ts between 1 and 2",
+      "drop table if exists a, b",
+      "describe m",
+      "select concat(s, substr(s, -1, 2)), round(v*1e300, 9) from n"};
   const auto engine = engine_in();
   const auto session = login(*engine);
   const auto make = [&] {
@@ -317,7 +324,8 @@ TEST(SqlText, NeverCrashesOnMutatedStatements) {
         case 0: sql.insert(at, 1, bits[below(bits.size())]); break;
         case 1: sql.erase(at, below(8)); break;
         case 2: sql.insert(at, seeds[below(seeds.size())].substr(0, below(30))); break;
-        default: if (at < sql.size()) sql[at] = bits[below(bits.size())];
+        default:
+          if (at < sql.size()) sql[at] = bits[below(bits.size())];
       }
       if (sql.empty()) sql = ";";
     }
@@ -356,7 +364,8 @@ TEST(Store, StoresBulk) {
   const auto begin = std::chrono::steady_clock::now();
   for (std::size_t round = 0; rows < wanted; ++round) {
     std::vector<std::int64_t> times;
-    for (std::size_t r = 0; r < kPerTable; ++r) times.push_back(kTime + static_cast<std::int64_t>(round * kPerTable + r));
+    for (std::size_t r = 0; r < kPerTable; ++r)
+      times.push_back(kTime + static_cast<std::int64_t>(round * kPerTable + r));
     Columns bound;
     bound.fixed<std::int64_t>(Type::timestamp, times);
     for (int c = 0; c < 10; ++c) bound.fixed<std::int64_t>(Type::bigint, times);

@@ -19,7 +19,8 @@ class TestCatalog : public Catalog {
  public:
   Found describe(std::string_view name) override {
     if (before_describe) before_describe(std::string(name));
-    if (const auto other = other_tables.find(std::string(name)); other != other_tables.end()) return {other->second, {}};
+    if (const auto other = other_tables.find(std::string(name)); other != other_tables.end())
+      return {other->second, {}};
     const auto found = tables.find(std::string(name));
     if (found == tables.end()) return {};
     return {Kind::super_table, found->second};
@@ -183,9 +184,8 @@ TEST_F(GrowthTest, RefusesATypeThatTheServerHasOtherwiseWith3002) {
 }
 
 TEST_F(GrowthTest, RefusesATagOfAnotherTypeAndKeepsItsColumnsOut) {
-  catalog_.tables["m"] = {"m",
-                          {column("_ts", Type::timestamp), column("f", Type::bigint)},
-                          {column("t", Type::varchar, 20)}};
+  catalog_.tables["m"] = {
+      "m", {column("_ts", Type::timestamp), column("f", Type::bigint)}, {column("t", Type::varchar, 20)}};
   const auto done = admit({{"a", {{"t", "x"}}, {whole("f", 1), whole("fresh", 1)}},
                            {"b", {}, {whole("f", 1)}},
                            {"a", {{"t", "x"}}, {whole("f", 1)}}});
@@ -228,7 +228,8 @@ TEST_F(GrowthTest, KeepsWithinTheServersLimits) {
 }
 
 TEST_F(GrowthTest, RefusesTablesThatSchemalessInsertRefuses) {
-  catalog_.tables["named"] = {"named", {column("ts", Type::timestamp), column("f", Type::bigint)}, {column("t", Type::nchar, 4)}};
+  catalog_.tables["named"] = {
+      "named", {column("ts", Type::timestamp), column("f", Type::bigint)}, {column("t", Type::nchar, 4)}};
   catalog_.tables["keyed"] = {"keyed",
                               {column("_ts", Type::timestamp), column("k", Type::bigint), column("f", Type::bigint)},
                               {column("t", Type::nchar, 4)}};
@@ -248,29 +249,31 @@ TEST_F(GrowthTest, TakesDeclaredTablesAsTheSourceDeclaresThem) {
   Column price = column("price", Type::decimal64);
   price.precision = 10;
   price.scale = 2;
-  registry_.table("m")->declared = std::make_unique<const data::SuperTable>(
-      data::SuperTable{"x", {column("when", Type::timestamp), column("s", Type::varchar, 5), price, column("never", Type::bigint)},
-                       {column("site", Type::varchar, 3), column("n", Type::integer)}});
-  const auto done = admit({{"a", {{"site", "abc", Type::varchar}}, {words("s", "12345"), whole("price", 5, Type::decimal64)}}});
+  registry_.table("m")->declared = std::make_unique<const data::SuperTable>(data::SuperTable{
+      "x",
+      {column("when", Type::timestamp), column("s", Type::varchar, 5), price, column("never", Type::bigint)},
+      {column("site", Type::varchar, 3), column("n", Type::integer)}});
+  const auto done =
+      admit({{"a", {{"site", "abc", Type::varchar}}, {words("s", "12345"), whole("price", 5, Type::decimal64)}}});
   EXPECT_EQ(done.rejects, Rejects{});
-  EXPECT_EQ(server(),
-            "when TIMESTAMP, s VARCHAR(5), price DECIMAL(10,2), never BIGINT, | site VARCHAR(3), n INT, ");
+  EXPECT_EQ(server(), "when TIMESTAMP, s VARCHAR(5), price DECIMAL(10,2), never BIGINT, | site VARCHAR(3), n INT, ");
   admit({{"a", {{"site", "abc", Type::varchar}}, {words("s", "123456")}}});
-  EXPECT_EQ(server(),
-            "when TIMESTAMP, s VARCHAR(8), price DECIMAL(10,2), never BIGINT, | site VARCHAR(3), n INT, ");
+  EXPECT_EQ(server(), "when TIMESTAMP, s VARCHAR(8), price DECIMAL(10,2), never BIGINT, | site VARCHAR(3), n INT, ");
 }
 
 TEST_F(GrowthTest, AddsMissingColumnsOfADeclaredTableAsDeclared) {
-  catalog_.tables["m"] = {"m", {column("ts", Type::timestamp), column("f", Type::bigint)}, {column("t", Type::nchar, 4)}};
+  catalog_.tables["m"] = {
+      "m", {column("ts", Type::timestamp), column("f", Type::bigint)}, {column("t", Type::nchar, 4)}};
   catalog_.tables["m"].columns[1].composite_key = true;
   Column price = column("price", Type::decimal64);
   price.precision = 10;
   price.scale = 2;
-  registry_.table("m")->declared = std::make_unique<const data::SuperTable>(
-      data::SuperTable{"m", {column("ts", Type::timestamp), column("f", Type::bigint), price, column("s", Type::varchar, 20)},
-                       {column("t", Type::nchar, 4), column("u", Type::varchar, 30)}});
-  const auto done = admit({{"a", {{"u", "x", Type::varchar}},
-                            {whole("f", 1), whole("price", 5, Type::decimal64), words("s", "1")}}});
+  registry_.table("m")->declared = std::make_unique<const data::SuperTable>(data::SuperTable{
+      "m",
+      {column("ts", Type::timestamp), column("f", Type::bigint), price, column("s", Type::varchar, 20)},
+      {column("t", Type::nchar, 4), column("u", Type::varchar, 30)}});
+  const auto done =
+      admit({{"a", {{"u", "x", Type::varchar}}, {whole("f", 1), whole("price", 5, Type::decimal64), words("s", "1")}}});
   EXPECT_EQ(done.rejects, Rejects{});
   EXPECT_EQ(server(), "ts TIMESTAMP, f BIGINT, price DECIMAL(10,2), s VARCHAR(20), | t NCHAR(4), u VARCHAR(30), ");
   EXPECT_EQ(growth_.tables().front().version->composite_key, 1u);
@@ -306,7 +309,8 @@ TEST_F(GrowthTest, BindsOnlyWhatTheInputGivesAndKeepsIndexesOverVersions) {
 }
 
 TEST_F(GrowthTest, BindsATagEvenWhenTheInputGivesNone) {
-  catalog_.tables["m"] = {"m", {column("_ts", Type::timestamp), column("f", Type::bigint)}, {column("t", Type::integer)}};
+  catalog_.tables["m"] = {
+      "m", {column("_ts", Type::timestamp), column("f", Type::bigint)}, {column("t", Type::integer)}};
   EXPECT_EQ(admit({{"a", {}, {whole("f", 1)}}}).rejects, Rejects{});
   EXPECT_EQ(growth_.tables().front().version->tags.at(0).name, "t");
 }
@@ -323,8 +327,10 @@ TEST_F(GrowthTest, PlansAgainWhenAnotherLoaderIsFirst) {
   bool once = true;
   catalog_.before_change = [&] {
     if (!std::exchange(once, false)) return;
-    catalog_.tables["m"] = {"m", {column("_ts", Type::timestamp), column("theirs", Type::bigint), column("s", Type::varchar, 2)},
-                            {column("t", Type::nchar, 1)}};
+    catalog_.tables["m"] = {
+        "m",
+        {column("_ts", Type::timestamp), column("theirs", Type::bigint), column("s", Type::varchar, 2)},
+        {column("t", Type::nchar, 1)}};
   };
   const auto done = admit({{"a", {{"t", "xy"}}, {words("s", "hello"), whole("f", 1)}}});
   EXPECT_EQ(done.rejects, Rejects{});
@@ -335,7 +341,8 @@ TEST_F(GrowthTest, RefusesRowsWhenTheOtherLoaderChoseAnotherType) {
   bool once = true;
   catalog_.before_change = [&] {
     if (!std::exchange(once, false)) return;
-    catalog_.tables["m"] = {"m", {column("_ts", Type::timestamp), column("f", Type::float64)}, {column("t", Type::nchar, 4)}};
+    catalog_.tables["m"] = {
+        "m", {column("_ts", Type::timestamp), column("f", Type::float64)}, {column("t", Type::nchar, 4)}};
   };
   const auto done = admit({{"a", {{"t", "xy"}}, {whole("f", 1)}}, {"a", {{"t", "xy"}}, {real("f", 1)}}});
   EXPECT_EQ(done.rejects, (Rejects{"0 3002"}));
@@ -358,7 +365,8 @@ TEST_F(GrowthTest, TwoLoadersAgree) {
   }
   const auto& table = catalog_.tables["m"];
   EXPECT_EQ(table.columns.size(), 1 + 3 * 20u);
-  for (std::size_t i = 0; i < 20; ++i) EXPECT_EQ(table.columns.at(*table.column("ours" + std::to_string(i))).width, 64u);
+  for (std::size_t i = 0; i < 20; ++i)
+    EXPECT_EQ(table.columns.at(*table.column("ours" + std::to_string(i))).width, 64u);
   // A value wider than what this loader knew last, narrower than what stands there now: no change needed, none lost.
   EXPECT_EQ(admit({{"a", {{"t", "x"}}, {words("ours3", std::string(60, 'x'))}}}).rejects, Rejects{});
   EXPECT_EQ(text_of(catalog_.tables["m"]).find("ours3 VARCHAR(128)"), std::string::npos);

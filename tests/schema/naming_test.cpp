@@ -59,9 +59,11 @@ TEST(Naming, EndsASuperTableNameAtANul) {
 TEST(Naming, HashesTypedTagsByTheirImage) {
   const std::string one("\0\0\0\0\0\0\xf0\x3f", 8);
   const std::string one_and_a_half("\0\0\0\0\0\0\xf8\x3f", 8);
-  EXPECT_EQ(name_of("j2", {{"a", one}, {"b", "\x01"}, {"c", "s"}, {"d", std::string_view("\0", 1)},
-                           {"e", one_and_a_half}, {"Z", "q"}}),
-            "t_cb001299364afe9d771e48c47e69246e");
+  EXPECT_EQ(
+      name_of(
+          "j2",
+          {{"a", one}, {"b", "\x01"}, {"c", "s"}, {"d", std::string_view("\0", 1)}, {"e", one_and_a_half}, {"Z", "q"}}),
+      "t_cb001299364afe9d771e48c47e69246e");
 }
 
 TEST(Naming, TakesAndRemovesTheChildTableTag) {

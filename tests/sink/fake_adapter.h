@@ -25,14 +25,16 @@ class FakeAdapter {
     int code = 0;
     std::string message = "because";
   };
-  static Fate refuse(int code, std::string message = "because") { return {Fate::Kind::refuse, code, std::move(message)}; }
+  static Fate refuse(int code, std::string message = "because") {
+    return {Fate::Kind::refuse, code, std::move(message)};
+  }
   static Fate drop_before() { return {Fate::Kind::drop_before, 0, {}}; }
   static Fate drop_after() { return {Fate::Kind::drop_after, 0, {}}; }
   static Fate silent() { return {Fate::Kind::silent, 0, {}}; }
 
   /// One request as the fate sees it.
   struct Step {
-    std::string action;  ///< "stmt2_init" "stmt2_prepare" "stmt2_bind" "stmt2_exec" "query" "insert"
+    std::string action;      ///< "stmt2_init" "stmt2_prepare" "stmt2_bind" "stmt2_exec" "query" "insert"
     std::size_t number = 0;  ///< over all connections
     std::string text;        ///< SQL or lines
     std::set<std::pair<std::string, std::int64_t>> rows;  ///< bind and exec: child table and time
@@ -53,9 +55,9 @@ class FakeAdapter {
   // Read these when the writer is done.
   std::mutex mutex;
   Store store;
-  std::vector<std::string> lines;              ///< schemaless, as applied
+  std::vector<std::string> lines;                           ///< schemaless, as applied
   std::vector<std::pair<std::string, std::int64_t>> order;  ///< rows as executed, resent ones again
-  std::map<std::string, int> counts;           ///< requests by action
+  std::map<std::string, int> counts;                        ///< requests by action
   std::vector<std::string> prepared;
 
  private:

@@ -75,7 +75,8 @@ Applied apply(const Request& request, wire::Stmt2Encoder& encoder, Store& store,
       EXPECT_EQ(table.columns[c].rows, rows);
       EXPECT_EQ(table.columns[c].type, static_cast<int>(version.columns[c].type));
       if (version.columns[c].name == key_column)
-        table.columns[c].for_each([&](std::uint32_t row, wire::CellState, std::string_view bytes) { keys[row] = hex(bytes); });
+        table.columns[c].for_each(
+            [&](std::uint32_t row, wire::CellState, std::string_view bytes) { keys[row] = hex(bytes); });
     }
     std::set<std::pair<std::int64_t, std::string>> seen;
     for (std::uint32_t row = 0; row < rows; ++row) {
@@ -249,7 +250,8 @@ TEST(RequestBuilder, JoinsByTheCompositeKeyToo) {
     std::vector<TestRow> rows;
     for (int i = 0; i < 200; ++i) {
       const auto key = static_cast<std::int64_t>(random() % 5) - 2;
-      rows.push_back({"a", static_cast<std::int64_t>(random() % 10),
+      rows.push_back({"a",
+                      static_cast<std::int64_t>(random() % 10),
                       {text_key ? words("k", std::to_string(key)) : whole("k", key)}});
       if (i % 3 > 0) rows.back().values.push_back(i % 5 == 0 ? null_of("v") : whole("v", i));
     }
@@ -306,7 +308,8 @@ TEST(RequestBuilder, ConvertsEachRowFromTheUnitOfItsOwnSource) {
     std::vector<TestRow> rows;
     const auto second = data::units_per_second(unit);
     for (int i = 1; i < 5; ++i)
-      rows.push_back({"a", i * second + static_cast<int>(unit), {whole("u" + std::to_string(static_cast<int>(unit)), i)}});
+      rows.push_back(
+          {"a", i * second + static_cast<int>(unit), {whole("u" + std::to_string(static_cast<int>(unit)), i)}});
     apply_naively(rows, unit, Precision::microseconds, expected);
     window.add(TestRun::part(run.chunk(rows, unit)));
   }
@@ -346,7 +349,8 @@ TEST(RequestBuilder, BindsTagsByNameAndMissingOnesAsNull) {
     text += std::string(table.name) + ":";
     for (std::size_t t = 0; t < table.tags.size(); ++t)
       table.tags[t].for_each([&](std::uint32_t, wire::CellState state, std::string_view bytes) {
-        text += " " + request.version->tags[t].name + "=" + (state == wire::CellState::null ? "NULL" : std::string(bytes));
+        text +=
+            " " + request.version->tags[t].name + "=" + (state == wire::CellState::null ? "NULL" : std::string(bytes));
       });
     text += "\n";
   }
@@ -399,8 +403,8 @@ TEST(RequestPlanner, KeepsEveryLimitAndTheOrderOfEachChild) {
     std::uint32_t rows;
     std::size_t bytes;
   };
-  for (const auto limit : {Case{100'000, 1 << 30}, Case{1'000, 1 << 30}, Case{100'000, 10'000}, Case{1, 1 << 20},
-                           Case{100'000, 1}}) {
+  for (const auto limit :
+       {Case{100'000, 1 << 30}, Case{1'000, 1 << 30}, Case{100'000, 10'000}, Case{1, 1 << 20}, Case{100'000, 1}}) {
     if (limit.bytes == 1 && limit.rows > 1) continue;
     Window window(run.registry, 1);
     window.add(TestRun::part(chunk));

@@ -316,7 +316,8 @@ TEST(StmtWriter, KeepsFewStatementsOpenOverManyTablesAndVersions) {
     Window window(run.registry, 1);
     std::vector<TestRow> all;
     for (int table = 0; table < 20; ++table, ++rows)
-      all.push_back({"c" + std::to_string(table), round, {whole("f" + std::to_string(round), 1)}, "m" + std::to_string(table)});
+      all.push_back(
+          {"c" + std::to_string(table), round, {whole("f" + std::to_string(round), 1)}, "m" + std::to_string(table)});
     window.add(TestRun::part(run.chunk(all)));
     writer.write(window);
   }
@@ -364,8 +365,8 @@ TEST(SchemalessWriter, RejectsExactlyTheGuiltyLines) {
 }
 
 TEST(SchemalessWriter, RepeatsAfterABrokenConnectionAndWaitsWhileBusy) {
-  for (const auto& fate : {FakeAdapter::drop_before(), FakeAdapter::drop_after(), FakeAdapter::silent(),
-                           FakeAdapter::refuse(0x0917)}) {
+  for (const auto& fate :
+       {FakeAdapter::drop_before(), FakeAdapter::drop_after(), FakeAdapter::silent(), FakeAdapter::refuse(0x0917)}) {
     int calls = 0;
     FakeAdapter adapter([&](const FakeAdapter::Step& step) {
       return step.action == "insert" && ++calls == 2 ? fate : FakeAdapter::Fate{};

@@ -88,8 +88,7 @@ TEST(Block, ReadsEveryTypeAsTheServerSaysItInText) {
     ASSERT_EQ(block.columns(), 18U);
     EXPECT_EQ(every_cell(block).substr(0, every_cell(block).find("'1700000000001'")),
               "'1700000000000','true','1','2','3','4','5','6','7','8','9.5','10.25','hello','wörld','" +
-                  std::string("\x00\xff\x10", 3) + "','" + block.text(0, 15) +
-                  "','12.3456','123456789.12345678',");
+                  std::string("\x00\xff\x10", 3) + "','" + block.text(0, 15) + "','12.3456','123456789.12345678',");
     EXPECT_EQ(block.text(2, 17), "-9999999999999999999999.99999999");
     EXPECT_EQ(block.text(2, 16), "-999999.9999");
     EXPECT_EQ(block.text(4, 17), "-0.00000001");
@@ -114,7 +113,8 @@ TEST(Block, DecimalsKeepEveryDigit) {
 }
 
 TEST(Block, RefusesEveryCutAndSurvivesRandomDamage) {
-  BlockWriter writer({{Type::timestamp, 8}, {Type::varchar, 10}, {Type::nchar, 18}, {Type::blob, 5}, {Type::boolean, 1}});
+  BlockWriter writer(
+      {{Type::timestamp, 8}, {Type::varchar, 10}, {Type::nchar, 18}, {Type::blob, 5}, {Type::boolean, 1}});
   for (std::uint32_t row = 0; row < 9; ++row) {
     writer.add_fixed(0, 1'700'000'000'000 + row);
     row % 3 == 0 ? writer.add_null(1) : writer.add_text(1, "hello");

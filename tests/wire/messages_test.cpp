@@ -49,8 +49,8 @@ TEST(FetchAnswer, EncodesWhatTheServerSent) {
 }
 
 TEST(FetchAnswer, RefusesEveryCut) {
-  const std::string good = encode_fetch_answer({.timing_ns = 1, .request_id = 2, .message = "", .result_id = 3,
-                                                .finished = false, .block = "blockblock"});
+  const std::string good = encode_fetch_answer(
+      {.timing_ns = 1, .request_id = 2, .message = "", .result_id = 3, .finished = false, .block = "blockblock"});
   for (std::size_t size = 0; size < good.size(); ++size) {
     const auto heap = std::make_unique<char[]>(size);
     std::memcpy(heap.get(), good.data(), size);
@@ -145,7 +145,8 @@ TEST(MaskedFrame, CarriesThePartsInOnePiece) {
     std::string payload;
     for (std::size_t i = 0; i < size; ++i) payload += static_cast<char>(i * 7);
     const std::string_view all(payload);
-    const std::string_view parts[]{all.substr(0, size / 3), all.substr(size / 3, size / 5), all.substr(size / 3 + size / 5)};
+    const std::string_view parts[]{all.substr(0, size / 3), all.substr(size / 3, size / 5),
+                                   all.substr(size / 3 + size / 5)};
     Buffer out;
     append_masked_frame(out, parts, 0x04030201);
     const auto frame = out.view();

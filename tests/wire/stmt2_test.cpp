@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <random>
 #include <optional>
+#include <random>
 
 #include "wire/records.h"
 
@@ -39,8 +39,8 @@ std::size_t touch(const Stmt2Bind& bind) {
 void encode_record(Stmt2Encoder& encoder, const BindRecord& record) {
   const auto type = static_cast<Type>(record.type);
   if (record.buffer.empty() && record.rows > 0 && record.cell_state(0) != CellState::value) {
-    const bool uniform = std::all_of(record.state, record.state + record.rows,
-                                     [&](char state) { return state == record.state[0]; });
+    const bool uniform =
+        std::all_of(record.state, record.state + record.rows, [&](char state) { return state == record.state[0]; });
     if (uniform) return encoder.uniform_column(type, record.rows, record.cell_state(0));
   }
   if (record.have_length) {
@@ -109,8 +109,8 @@ TEST(Stmt2Bind, EncodesWhatClientsSentByteForByte) {
       for (const auto& table : bind->tables)
         for (const auto& tag : table.tags) plain = plain && tag.rows == 1;
       plain = plain && std::all_of(bind->records.begin(), bind->records.end(), [](const BindRecord& record) {
-        return record.rows > 0 && record.rows <= data::Limits::rows_per_table;
-      });
+                return record.rows > 0 && record.rows <= data::Limits::rows_per_table;
+              });
       if (!plain) continue;
       EXPECT_EQ(encode_again(encoder, *bind), line.bytes) << file << ": " << note;
       ++compared;
@@ -152,8 +152,7 @@ TEST(Stmt2Bind, RefusesDamagedMessagesWithTheServersText) {
     if (expected.value_or("") == ours) {
       ++same;
     } else {
-      EXPECT_TRUE(may_differ(note)) << note << ": server '" << expected.value_or("") << "', here '" << ours
-                                                  << "'";
+      EXPECT_TRUE(may_differ(note)) << note << ": server '" << expected.value_or("") << "', here '" << ours << "'";
     }
   }
   EXPECT_GE(same, 110U);

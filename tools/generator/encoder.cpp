@@ -30,8 +30,9 @@ std::string_view Encoder::time_text(std::uint32_t step) {
 void Encoder::make_tag_pieces(std::string_view separator, std::string_view equals, std::string_view before,
                               std::string_view after) {
   const auto piece = [&](const Tag& tag, std::string_view value) {
-    return equals.empty() ? fmt::format("{}{}{}", separator, before, value)
-                          : fmt::format("{}{}{}{}{}{}", separator, before == "\"" ? "\"" : "", tag.key, equals, before, value);
+    return equals.empty()
+               ? fmt::format("{}{}{}", separator, before, value)
+               : fmt::format("{}{}{}{}{}{}", separator, before == "\"" ? "\"" : "", tag.key, equals, before, value);
   };
   after_host_ = Piece(after);
   for (const auto& tag : shape_.tags) {

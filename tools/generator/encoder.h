@@ -52,7 +52,7 @@ class Encoder {
   const Shape& shape_;
   std::vector<std::vector<Piece>> tag_pieces_;  // [tag][value]
   Piece after_host_;
-  std::vector<Piece> missing_piece_;            // [tag]: what stands for a missing one (CSV: an empty cell)
+  std::vector<Piece> missing_piece_;  // [tag]: what stands for a missing one (CSV: an empty cell)
 
  private:
   std::uint32_t time_step_ = UINT32_MAX;

@@ -85,16 +85,16 @@ class Generator {
   Schedule late_;
   Schedule duplicate_;
   Schedule bad_;
-  std::uint32_t steps_ = 0;       // 0: until the rows are written
-  std::uint64_t slots_ = 0;       // rows thought of, for the share of late ones
+  std::uint32_t steps_ = 0;  // 0: until the rows are written
+  std::uint64_t slots_ = 0;  // rows thought of, for the share of late ones
   std::uint64_t held_records_ = 0;
   std::uint32_t longest_delay_ = kLatestSteps;
-  std::vector<std::uint32_t> column_base_;   // [table]: its first walk in walks_
+  std::vector<std::uint32_t> column_base_;  // [table]: its first walk in walks_
   std::uint32_t walks_per_host_ = 0;
-  std::vector<std::int32_t> walks_;          // [host][column of all tables]
-  std::vector<std::uint32_t> last_step_;     // [series], kNever: no row yet
-  std::vector<std::uint16_t> seen_fields_;   // [series]
-  std::vector<HeldRow> held_;                // [host][table]
+  std::vector<std::int32_t> walks_;         // [host][column of all tables]
+  std::vector<std::uint32_t> last_step_;    // [series], kNever: no row yet
+  std::vector<std::uint16_t> seen_fields_;  // [series]
+  std::vector<HeldRow> held_;               // [host][table]
   std::vector<Row> recent_;
   std::size_t next_recent_ = 0;
 };
@@ -208,8 +208,7 @@ void Generator::slot(std::uint32_t host, std::uint32_t table, std::uint32_t step
       held = {};
       held_records_ -= records_of(table);
     }
-    if (options_.rows != 0 && held_records_ > 0 && left() <= held_records_ + records_of(table))
-      flush_held();
+    if (options_.rows != 0 && held_records_ > 0 && left() <= held_records_ + records_of(table)) flush_held();
     return;
   }
   emit_new(host, table, step);
@@ -303,8 +302,9 @@ void Generator::change_values(Row& row) {
   const auto& columns = shape_.tables[row.table].columns;
   for (std::size_t i = 0; i < columns.size(); ++i)
     if (columns[i].step != 0)
-      row.values[i] = columns[i].low + static_cast<std::int32_t>(
-                                           random_.below(static_cast<std::uint32_t>(columns[i].high - columns[i].low + 1)));
+      row.values[i] =
+          columns[i].low +
+          static_cast<std::int32_t>(random_.below(static_cast<std::uint32_t>(columns[i].high - columns[i].low + 1)));
 }
 
 // A later value wins; what is not given stays, but an empty cell of CSV is a NULL that wins too.

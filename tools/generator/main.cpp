@@ -70,14 +70,16 @@ void add_flags(CLI::App& app, Flags& flags) {
   app.add_option("-f,--format", flags.format, "line, telnet, json (OpenTSDB) or csv")
       ->check(CLI::IsMember({"line", "telnet", "json", "csv"}))
       ->capture_default_str();
-  app.add_option("--measurement", options.measurement, "only this measurement (iot: readings, diagnostics; csv writes one)");
+  app.add_option("--measurement", options.measurement,
+                 "only this measurement (iot: readings, diagnostics; csv writes one)");
   app.add_option("--hosts", options.hosts, "number of hosts or trucks")->capture_default_str();
   app.add_option("--rows", flags.rows, "records in all, good and bad; 10M, 500k (default 1M)");
   app.add_option("--duration", flags.duration, "instead of --rows: the time that the rows span, 1h, 2d");
   app.add_option("--interval", flags.interval, "between two rows of a host")->capture_default_str();
   app.add_option("--start", flags.start, "time of the first row, RFC 3339 or epoch (default: the last row is of now)");
   app.add_option("--seed", options.seed, "same seed and flags, same bytes (with --start)")->capture_default_str();
-  app.add_option("--precision", flags.precision, "of the timestamps: ns, us, ms, s (default ns; telnet and json s or ms)")
+  app.add_option("--precision", flags.precision,
+                 "of the timestamps: ns, us, ms, s (default ns; telnet and json s or ms)")
       ->check(CLI::IsMember({"ns", "us", "ms", "s"}));
   app.add_option("--time-format", flags.time_format, "csv: epoch or rfc3339")
       ->check(CLI::IsMember({"epoch", "rfc3339"}))
@@ -103,7 +105,8 @@ void read_flags(Flags& flags) {
   if (flags.time_format == "rfc3339") options.time_text = TimeText::rfc3339;
   if (!flags.rows.empty()) {
     const auto rows = parse_size(flags.rows, 1000);
-    if (!rows || *rows == 0) throw Error(Errc::config, fmt::format("--rows '{}' is no count: write 500k or 10M", flags.rows));
+    if (!rows || *rows == 0)
+      throw Error(Errc::config, fmt::format("--rows '{}' is no count: write 500k or 10M", flags.rows));
     options.rows = *rows;
   }
   if (!flags.duration.empty()) options.duration = duration_flag("--duration", flags.duration);
@@ -111,7 +114,8 @@ void read_flags(Flags& flags) {
   if (!flags.start.empty()) {
     options.start_ns = parse_time(flags.start);
     if (!options.start_ns)
-      throw Error(Errc::config, fmt::format("--start '{}' is no time: write 2026-01-31T12:00:00Z or an epoch", flags.start));
+      throw Error(Errc::config,
+                  fmt::format("--start '{}' is no time: write 2026-01-31T12:00:00Z or an epoch", flags.start));
   }
 }
 

@@ -69,9 +69,9 @@ class TelnetEncoder final : public OpenTsdbEncoder {
   }
 
  private:
-  static constexpr std::array<std::string_view, 9> kKinds{
-      "no_tags",         "missing_value", "bad_number",    "text_timestamp", "extra_digit",
-      "empty_tag_value", "double_equals", "duplicate_tag", "binary"};
+  static constexpr std::array<std::string_view, 9> kKinds{"no_tags",        "missing_value", "bad_number",
+                                                          "text_timestamp", "extra_digit",   "empty_tag_value",
+                                                          "double_equals",  "duplicate_tag", "binary"};
 };
 
 // [{"metric":"cpu.usage_user","timestamp":1451606400,"value":58,"tags":{...}}, one a line]
@@ -134,7 +134,7 @@ class JsonEncoder final : public OpenTsdbEncoder {
     first_ = false;
   }
 
-  static constexpr std::array<std::string_view, 8> kKinds{"missing_member", "null_value",    "extra_member",
+  static constexpr std::array<std::string_view, 8> kKinds{"missing_member", "null_value",  "extra_member",
                                                           "text_timestamp", "extra_digit", "no_tags",
                                                           "empty_metric",   "array_value"};
   bool first_ = true;

@@ -49,7 +49,8 @@ std::optional<std::int64_t> parse_epoch(std::string_view text) {
   std::int64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size() || value < 0) return std::nullopt;
-  if (text.size() <= 11) return value <= INT64_MAX / 1'000'000'000 ? std::optional(value * 1'000'000'000) : std::nullopt;
+  if (text.size() <= 11)
+    return value <= INT64_MAX / 1'000'000'000 ? std::optional(value * 1'000'000'000) : std::nullopt;
   if (text.size() <= 14) return value <= INT64_MAX / 1'000'000 ? std::optional(value * 1'000'000) : std::nullopt;
   if (text.size() <= 17) return value <= INT64_MAX / 1'000 ? std::optional(value * 1'000) : std::nullopt;
   return value;
@@ -69,7 +70,8 @@ std::int64_t planned_steps(const Options& options, const Shape& shape) {
   double per_step = 0;
   for (const auto& table : shape.tables)
     if (options.measurement.empty() || options.measurement == table.name) {
-      const bool many = options.one_field_per_line || options.format == Format::telnet || options.format == Format::json;
+      const bool many =
+          options.one_field_per_line || options.format == Format::telnet || options.format == Format::json;
       per_step += many ? static_cast<double>(table.columns.size()) * (shape.sparse ? 0.8 : 1) : 1;
     }
   return static_cast<std::int64_t>(static_cast<double>(options.rows) / (per_step * options.hosts)) + 1;
@@ -83,7 +85,8 @@ void check_shares(const Options& options) {
   if (options.disorder > 0.5) refuse("--disorder: at most 0.5, a late row needs one that overtook it");
   check("--duplicates", options.duplicates);
   check("--bad", options.bad);
-  if (options.duplicates + options.bad > 0.95) refuse("--duplicates and --bad together leave no new rows: at most 0.95");
+  if (options.duplicates + options.bad > 0.95)
+    refuse("--duplicates and --bad together leave no new rows: at most 0.95");
 }
 
 }  // namespace
@@ -154,12 +157,14 @@ void complete(Options& options, std::chrono::system_clock::time_point now) {
 
   const bool open_tsdb = options.format == Format::telnet || options.format == Format::json;
   if (!options.precision) {
-    const bool whole = options.interval.count() % 1'000'000'000 == 0 && options.start_ns.value_or(0) % 1'000'000'000 == 0;
+    const bool whole =
+        options.interval.count() % 1'000'000'000 == 0 && options.start_ns.value_or(0) % 1'000'000'000 == 0;
     options.precision = !open_tsdb ? TimeUnit::ns : whole ? TimeUnit::s : TimeUnit::ms;
   }
   const auto unit = static_cast<std::int64_t>(*options.precision);
   if (open_tsdb && unit < 1'000'000) refuse("--precision: OpenTSDB has seconds (s) and milliseconds (ms) only");
-  if (options.interval.count() % unit != 0) refuse("--interval is no multiple of --precision: rows would fall together");
+  if (options.interval.count() % unit != 0)
+    refuse("--interval is no multiple of --precision: rows would fall together");
 
   const std::int64_t steps = planned_steps(options, *shape);
   if (steps > 4'000'000'000) refuse("more than 4 billion rows per host: give more --hosts or fewer --rows");
@@ -167,7 +172,8 @@ void complete(Options& options, std::chrono::system_clock::time_point now) {
   const std::int64_t now_ns = std::chrono::duration_cast<nanoseconds>(now.time_since_epoch()).count();
   if (!options.start_ns) {
     if (now_ns / interval <= steps)
-      refuse("so many rows per host do not fit between 1970 and now: give more --hosts, a shorter --interval or --start");
+      refuse(
+          "so many rows per host do not fit between 1970 and now: give more --hosts, a shorter --interval or --start");
     options.start_ns = (now_ns / interval - steps) * interval;
   }
   options.start_ns = *options.start_ns / unit * unit;

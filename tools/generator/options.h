@@ -16,19 +16,19 @@ enum class TimeText { epoch, rfc3339 };
 struct Options {
   std::string shape = "cpu-only";
   Format format = Format::line;
-  std::string measurement;         ///< of the case, only this one; empty: all (CSV: the first, a file has one header)
-  std::uint32_t hosts = 100;       ///< [1, 100 million]
-  std::uint64_t rows = 0;          ///< records in all, good and bad; 0: as many as `duration` has
+  std::string measurement;    ///< of the case, only this one; empty: all (CSV: the first, a file has one header)
+  std::uint32_t hosts = 100;  ///< [1, 100 million]
+  std::uint64_t rows = 0;     ///< records in all, good and bad; 0: as many as `duration` has
   std::chrono::nanoseconds duration{0};  ///< 0: as long as `rows` needs
   std::chrono::nanoseconds interval{std::chrono::seconds(10)};
   std::optional<std::int64_t> start_ns;  ///< nanoseconds since 1970; nothing: so that the last row is of now
   std::uint64_t seed = 1;
-  std::optional<TimeUnit> precision;  ///< nothing: ns for line and CSV, s or ms for telnet and JSON
+  std::optional<TimeUnit> precision;     ///< nothing: ns for line and CSV, s or ms for telnet and JSON
   TimeText time_text = TimeText::epoch;  ///< CSV only
-  double disorder = 0;             ///< share of rows that come after a later row of their host, [0, 0.5]
-  double duplicates = 0;           ///< share of records whose key came before; half of them with other values
-  double bad = 0;                  ///< share of malformed records
-  bool one_field_per_line = false; ///< line only: series by series, field by field, as an export of a database
+  double disorder = 0;                   ///< share of rows that come after a later row of their host, [0, 0.5]
+  double duplicates = 0;                 ///< share of records whose key came before; half of them with other values
+  double bad = 0;                        ///< share of malformed records
+  bool one_field_per_line = false;       ///< line only: series by series, field by field, as an export of a database
 };
 
 /// Fills in what depends on other options (rows, start, precision, measurement) and checks all.

@@ -8,9 +8,9 @@ struct Region {
   std::string_view zones;
 };
 constexpr std::array kRegions{
-    Region{"us-east-1", "abce"},      Region{"us-west-1", "ab"},       Region{"us-west-2", "abc"},
-    Region{"eu-west-1", "abc"},       Region{"eu-central-1", "ab"},    Region{"ap-southeast-1", "ab"},
-    Region{"ap-southeast-2", "ab"},   Region{"ap-northeast-1", "ac"},  Region{"sa-east-1", "abc"},
+    Region{"us-east-1", "abce"},    Region{"us-west-1", "ab"},      Region{"us-west-2", "abc"},
+    Region{"eu-west-1", "abc"},     Region{"eu-central-1", "ab"},   Region{"ap-southeast-1", "ab"},
+    Region{"ap-southeast-2", "ab"}, Region{"ap-northeast-1", "ac"}, Region{"sa-east-1", "abc"},
 };
 
 // Texts of numbers and datacenters, kept for the life of the program so that tags can be views.
@@ -68,7 +68,9 @@ Shape iot() {
   const Column fuel_capacity{"fuel_capacity", 0, false, 0, 300, 0, {200, 300, 150}};
   const Column consumption{"nominal_fuel_consumption", 0, false, 0, 19, 0, {15, 19, 12}};
   shape.tables = {{"readings",
-                   {load_capacity, fuel_capacity, consumption,
+                   {load_capacity,
+                    fuel_capacity,
+                    consumption,
                     {"latitude", 5, false, -9000000, 9000000, 500, {}},
                     {"longitude", 5, false, -18000000, 18000000, 500, {}},
                     {"elevation", 0, false, 0, 500, 3, {}},
@@ -77,7 +79,9 @@ Shape iot() {
                     {"grade", 0, false, 0, 100, 2, {}},
                     {"fuel_consumption", 1, false, 0, 500, 9, {}}}},
                   {"diagnostics",
-                   {load_capacity, fuel_capacity, consumption,
+                   {load_capacity,
+                    fuel_capacity,
+                    consumption,
                     {"fuel_state", 1, false, 0, 10, 1, {}},
                     {"current_load", 0, false, 0, 5000, 37, {}},
                     {"status", 0, true, 0, 5, 1, {}}}}};

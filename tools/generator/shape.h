@@ -39,8 +39,8 @@ struct Column {
   bool integer = false;  ///< written with the suffix `i` in line protocol
   std::int32_t low = 0;
   std::int32_t high = 0;
-  std::int32_t step = 0;                  ///< of the random walk; 0: the value belongs to the model of the host
-  std::array<std::int32_t, 3> fixed{};    ///< by model, where step is 0
+  std::int32_t step = 0;                ///< of the random walk; 0: the value belongs to the model of the host
+  std::array<std::int32_t, 3> fixed{};  ///< by model, where step is 0
 };
 
 /// One tag: the values that occur. The first tag of a case has none: it is `prefix` and the number of the host.

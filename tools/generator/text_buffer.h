@@ -36,8 +36,7 @@ class TextBuffer {
   /// The longest record, with what fixed-size copies may write behind it.
   static constexpr std::size_t kMaxRecordBytes = 16 << 10;
 
-  explicit TextBuffer(Sink& sink)
-      : sink_(sink), memory_(new char[kFlushBytes + kMaxRecordBytes]), at_(memory_.get()) {}
+  explicit TextBuffer(Sink& sink) : sink_(sink), memory_(new char[kFlushBytes + kMaxRecordBytes]), at_(memory_.get()) {}
 
   /// Makes sure that kMaxRecordBytes fit.
   void begin_record() {

@@ -30,9 +30,7 @@ std::string_view name_of(TimeUnit unit) {
   return "";
 }
 
-bool is_open_tsdb(const Options& options) {
-  return options.format == Format::telnet || options.format == Format::json;
-}
+bool is_open_tsdb(const Options& options) { return options.format == Format::telnet || options.format == Format::json; }
 
 // Integers stay integers; a sum of decimals is within 1 ulp of the exact one.
 Json sum_of(const Truth::ColumnTruth& truth, const Column& column) {

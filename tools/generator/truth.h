@@ -10,8 +10,8 @@
 
 namespace penstock::generator {
 
-/// What a database must hold after a load of the file, and what the ledger of the load must say: exact, never estimated.
-/// "Stored" counts what is left when rows of one key overwrite each other in the order of the file.
+/// What a database must hold after a load of the file, and what the ledger of the load must say: exact, never
+/// estimated. "Stored" counts what is left when rows of one key overwrite each other in the order of the file.
 struct Truth {
   struct ColumnTruth {
     std::uint64_t records = 0;       ///< good records that give this column, repeated keys included
@@ -20,14 +20,14 @@ struct Truth {
     std::uint64_t child_tables = 0;  ///< hosts (and sets of tags) that have a value of it
   };
   struct TableTruth {
-    std::uint64_t records = 0;       ///< good records
-    std::uint64_t distinct_keys = 0; ///< stored rows
+    std::uint64_t records = 0;        ///< good records
+    std::uint64_t distinct_keys = 0;  ///< stored rows
     std::uint64_t child_tables = 0;
     std::vector<ColumnTruth> columns;
   };
 
   std::uint64_t bytes = 0;
-  std::uint64_t lines = 0;               ///< lines of the file: records, and header or brackets
+  std::uint64_t lines = 0;  ///< lines of the file: records, and header or brackets
   std::uint64_t good = 0;
   std::uint64_t bad = 0;
   std::uint64_t duplicates = 0;          ///< good records whose key came before

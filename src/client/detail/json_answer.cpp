@@ -21,7 +21,8 @@ void read(const json& object, const char* name, T& value) {
     if (!found->is_array()) return;
     for (const json& element : *found) {
       using Element = typename T::value_type;
-      if constexpr (std::is_arithmetic_v<Element>) value.push_back(element.is_number_integer() ? element.get<Element>() : 0);
+      if constexpr (std::is_arithmetic_v<Element>)
+        value.push_back(element.is_number_integer() ? element.get<Element>() : 0);
       else value.push_back(element.is_string() ? element.get<Element>() : Element());
     }
   }

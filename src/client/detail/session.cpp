@@ -75,10 +75,11 @@ void Session::lost() noexcept {
 void Session::open(std::size_t first) {
   close();
   if (options_.transport != Transport::websocket)
-    throw InterfaceError(Errc::unsupported,
-                         fmt::format("cannot connect to {}: only WebSocket addresses (ws://, wss://) are supported so far",
-                                     options_.display()),
-                         Place{options_.display(), "connect", 0});
+    throw InterfaceError(
+        Errc::unsupported,
+        fmt::format("cannot connect to {}: only WebSocket addresses (ws://, wss://) are supported so far",
+                    options_.display()),
+        Place{options_.display(), "connect", 0});
   const std::size_t count = options_.endpoints.size();
   std::string others;
   for (std::size_t i = 0; i < count; ++i) {
@@ -103,9 +104,8 @@ void Session::connect_to(const Endpoint& endpoint) {
   Options plan = options_;
   // With several endpoints a dead one must not use up the patience of the caller.
   if (options_.endpoints.size() > 1)
-    plan.handshake_timeout = std::max(
-        options_.handshake_timeout / static_cast<int>(options_.endpoints.size()),
-        std::min(options_.handshake_timeout, std::chrono::milliseconds(2'000)));
+    plan.handshake_timeout = std::max(options_.handshake_timeout / static_cast<int>(options_.endpoints.size()),
+                                      std::min(options_.handshake_timeout, std::chrono::milliseconds(2'000)));
   const std::string target = options_.token.empty() ? "/ws" : "/ws?token=" + url_encoded(options_.token);
   socket_ = WebSocket::connect(plan, endpoint, target);
   ++epoch_;
@@ -127,9 +127,10 @@ void Session::connect_to(const Endpoint& endpoint) {
                           Place{endpoint_, "version", 0});
   }
   if (version_.empty())
-    throw ConnectionError(Errc::unreachable,
-                          fmt::format("{} speaks WebSocket but is no adapter of TDengine: it told no version", endpoint_),
-                          Place{endpoint_, "version", 0});
+    throw ConnectionError(
+        Errc::unreachable,
+        fmt::format("{} speaks WebSocket but is no adapter of TDengine: it told no version", endpoint_),
+        Place{endpoint_, "version", 0});
   if (version_.front() == '2')
     throw ConnectionError(Errc::unsupported,
                           fmt::format("{} is TDengine {}: version 3 is needed", endpoint_, printable(version_)),
@@ -140,10 +141,9 @@ void Session::connect_to(const Endpoint& endpoint) {
 
 void Session::log_in(Deadline deadline) {
   const bool by_token = !options_.token.empty();  // the gateway puts the real ones in
-  std::string arguments = fmt::format(R"("user":{},"password":{},"db":{},"app":{},"connector":"penstock")",
-                                      quoted(by_token ? "root" : options_.user),
-                                      quoted(by_token ? "taosdata" : options_.password), quoted(options_.database),
-                                      quoted(options_.application));
+  std::string arguments = fmt::format(
+      R"("user":{},"password":{},"db":{},"app":{},"connector":"penstock")", quoted(by_token ? "root" : options_.user),
+      quoted(by_token ? "taosdata" : options_.password), quoted(options_.database), quoted(options_.application));
   if (!options_.time_zone.empty()) arguments += ",\"tz\":" + quoted(options_.time_zone);
   if (!options_.bearer_token.empty()) arguments += ",\"bearer_token\":" + quoted(options_.bearer_token);
   if (!options_.totp_code.empty()) arguments += ",\"totp_code\":" + quoted(options_.totp_code);
@@ -153,18 +153,19 @@ void Session::log_in(Deadline deadline) {
   if (answer.code == 0) return;
   const Place place{endpoint_, "conn", 0};
   if (answer.code == 0x0388)
-    throw ConnectionError(Errc::config,
-                          fmt::format("the database '{}' does not exist on {}", printable(options_.database), endpoint_),
-                          place, answer.code, answer.message);
+    throw ConnectionError(
+        Errc::config, fmt::format("the database '{}' does not exist on {}", printable(options_.database), endpoint_),
+        place, answer.code, answer.message);
   if (answer.code == 0x0351 || answer.code == 0x0357)
     throw ConnectionError(Errc::auth,
                           fmt::format("{} refused the login of user '{}': wrong user or password", endpoint_,
                                       printable(by_token ? "(token)" : options_.user)),
                           place, answer.code, answer.message);
   if (answer.message.find("whitelist") != std::string::npos)
-    throw ConnectionError(Errc::auth, fmt::format("{} does not accept logins from this address: {}", endpoint_,
-                                                  printable(answer.message)),
-                          place, answer.code, answer.message);
+    throw ConnectionError(
+        Errc::auth,
+        fmt::format("{} does not accept logins from this address: {}", endpoint_, printable(answer.message)), place,
+        answer.code, answer.message);
   require(answer);
 }
 
@@ -265,7 +266,8 @@ Reply Session::require(Ticket ticket) {
 }
 
 void Session::require(const JsonAnswer& answer) const {
-  if (answer.code != 0) throw_server_error(answer.code, answer.message, Place{endpoint_, answer.action, answer.request_id});
+  if (answer.code != 0)
+    throw_server_error(answer.code, answer.message, Place{endpoint_, answer.action, answer.request_id});
 }
 
 bool Session::ready(Ticket ticket) {
@@ -287,10 +289,11 @@ void Session::poll() {
 void Session::nonsense(const std::string& what) {
   const Place place{endpoint_, "receive", 0};
   lost();
-  throw ConnectionError(Errc::protocol,
-                        fmt::format("{} sent something that no adapter of TDengine sends ({}); the connection is given up",
-                                    endpoint_, what),
-                        place);
+  throw ConnectionError(
+      Errc::protocol,
+      fmt::format("{} sent something that no adapter of TDengine sends ({}); the connection is given up", endpoint_,
+                  what),
+      place);
 }
 
 void Session::take(Message&& message) {

@@ -23,18 +23,18 @@ struct StatementState {
   std::uint64_t id = 0;
   bool is_insert = true;
   std::vector<StatementField> fields;
-  bool bound = false;    ///< bind accepted, not executed
-  bool broken = false;   ///< a step failed: the server repeats the error or dies of the next
+  bool bound = false;   ///< bind accepted, not executed
+  bool broken = false;  ///< a step failed: the server repeats the error or dies of the next
   bool closed = false;
-  bool busy = false;     ///< a step is under way
+  bool busy = false;  ///< a step is under way
 
   [[nodiscard]] bool usable() const noexcept;
 };
 
 /// A message that answers a request.
 struct Reply {
-  JsonAnswer json;      ///< also filled from binary answers: code, message, id, completed
-  std::string binary;   ///< answer to a fetch; empty otherwise
+  JsonAnswer json;         ///< also filled from binary answers: code, message, id, completed
+  std::string binary;      ///< answer to a fetch; empty otherwise
   std::string_view block;  ///< in `binary`
 };
 
@@ -107,8 +107,8 @@ class Session : public std::enable_shared_from_this<Session> {
   bool binary_query_ = true;
   std::uint64_t epoch_ = 0;
   Ticket last_ticket_ = 0;
-  Ticket version_ticket_ = 0;      ///< its answer carries no request id on old servers
-  Ticket block_ticket_ = 0;        ///< fetch_block: its binary answer carries none
+  Ticket version_ticket_ = 0;  ///< its answer carries no request id on old servers
+  Ticket block_ticket_ = 0;    ///< fetch_block: its binary answer carries none
   std::unordered_map<Ticket, Pending> pending_;
   std::unordered_map<Ticket, Reply> arrived_;
 };

@@ -51,17 +51,21 @@ class Layer {
 
   template <class Buffers, class H>
   void async_read_some(const Buffers& buffers, H&& handler) {
-    start([&](Handler erased) {
-      if (tls_) tls_->async_read_some(buffers, std::move(erased));
-      else socket_.async_read_some(buffers, std::move(erased));
-    }, std::forward<H>(handler));
+    start(
+        [&](Handler erased) {
+          if (tls_) tls_->async_read_some(buffers, std::move(erased));
+          else socket_.async_read_some(buffers, std::move(erased));
+        },
+        std::forward<H>(handler));
   }
   template <class Buffers, class H>
   void async_write_some(const Buffers& buffers, H&& handler) {
-    start([&](Handler erased) {
-      if (tls_) tls_->async_write_some(buffers, std::move(erased));
-      else socket_.async_write_some(buffers, std::move(erased));
-    }, std::forward<H>(handler));
+    start(
+        [&](Handler erased) {
+          if (tls_) tls_->async_write_some(buffers, std::move(erased));
+          else socket_.async_write_some(buffers, std::move(erased));
+        },
+        std::forward<H>(handler));
   }
 
  private:
@@ -145,9 +149,8 @@ std::vector<tcp::endpoint> resolve(net::io_context& context, const Endpoint& end
 
 void connect_tcp(net::io_context& context, tcp::socket& socket, const std::vector<tcp::endpoint>& addresses,
                  const Endpoint& endpoint, Deadline deadline) {
-  const auto error = run_operation(context, deadline, [&](auto handler) {
-    net::async_connect(socket, addresses, std::move(handler));
-  });
+  const auto error = run_operation(context, deadline,
+                                   [&](auto handler) { net::async_connect(socket, addresses, std::move(handler)); });
   if (error == net::error::timed_out)
     fail(Errc::unreachable, endpoint.text(),
          fmt::format("cannot reach {}: no answer to the connection request; check the address and firewalls",
@@ -177,9 +180,8 @@ void connect_tcp(net::io_context& context, tcp::socket& socket, const std::vecto
 bool speaks_tls(net::io_context& context, const std::vector<tcp::endpoint>& addresses, Deadline deadline) {
   net::ssl::context tls(net::ssl::context::tls_client);
   net::ssl::stream<tcp::socket> stream(context, tls);
-  if (run_operation(context, deadline, [&](auto handler) {
-        net::async_connect(stream.next_layer(), addresses, std::move(handler));
-      }))
+  if (run_operation(context, deadline,
+                    [&](auto handler) { net::async_connect(stream.next_layer(), addresses, std::move(handler)); }))
     return false;
   return !run_operation(context, deadline, [&](auto handler) {
     stream.async_handshake(net::ssl::stream_base::client, std::move(handler));
@@ -198,16 +200,16 @@ std::string plain_answer(net::io_context& context, const std::vector<tcp::endpoi
     return {};
   const auto answer = std::make_shared<std::array<char, 8>>();  // outlives a read that is cut off
   run_operation(context, deadline, [&](auto handler) {
-    net::async_read(socket, net::buffer(*answer), [answer, handler](error_code error, std::size_t n) mutable {
-      handler(error, n);
-    });
+    net::async_read(socket, net::buffer(*answer),
+                    [answer, handler](error_code error, std::size_t n) mutable { handler(error, n); });
   });
   return std::string(answer->data(), answer->size());
 }
 
 std::string native_hint(const Endpoint& endpoint) {
   return endpoint.port >= 6030 && endpoint.port < 6041
-             ? fmt::format("; {} looks like the native port of the database: give the adapter's, usually 6041", endpoint.port)
+             ? fmt::format("; {} looks like the native port of the database: give the adapter's, usually 6041",
+                           endpoint.port)
              : std::string("; give the port of TDengine's adapter, usually 6041");
 }
 
@@ -278,14 +280,14 @@ class BeastSocket final : public WebSocket {
     buffers_.clear();
     for (const auto part : parts)
       if (!part.empty()) buffers_.emplace_back(part.data(), part.size());
-    const auto error = run_operation(context_, deadline, [&](auto handler) {
-      stream_->async_write(buffers_, std::move(handler));
-    });
+    const auto error =
+        run_operation(context_, deadline, [&](auto handler) { stream_->async_write(buffers_, std::move(handler)); });
     if (!error) return;
     if (error == net::error::timed_out) {
       error_ = error;
       drop();
-      fail(Errc::timeout, name_, fmt::format("{} did not take a request in time; the connection is given up", name_), "send");
+      fail(Errc::timeout, name_, fmt::format("{} did not take a request in time; the connection is given up", name_),
+           "send");
     }
     if (!error_) error_ = error;
     throw_lost("send");
@@ -319,9 +321,8 @@ class BeastSocket final : public WebSocket {
   void close() noexcept override {
     if (error_ || !stream_) return;
     try {
-      run_operation(context_, Clock::now() + std::chrono::milliseconds(500), [&](auto handler) {
-        stream_->async_close(websocket::close_code::normal, std::move(handler));
-      });
+      run_operation(context_, Clock::now() + std::chrono::milliseconds(500),
+                    [&](auto handler) { stream_->async_close(websocket::close_code::normal, std::move(handler)); });
     } catch (const std::exception&) {
       // Nothing to tell anybody: the socket goes away right after.
     }
@@ -365,28 +366,28 @@ class BeastSocket final : public WebSocket {
     const auto verdict = SSL_get_verify_result(layer.native_handle());
     if (verdict != X509_V_OK)
       fail(Errc::unreachable, name_,
-           fmt::format("the certificate of {} cannot be trusted: {}; give the authority that signed it (tls_ca=FILE), or "
-                       "tls_verify=ca to accept any host name, tls_verify=none to accept anything",
-                       name_, X509_verify_cert_error_string(verdict)),
+           fmt::format(
+               "the certificate of {} cannot be trusted: {}; give the authority that signed it (tls_ca=FILE), or "
+               "tls_verify=ca to accept any host name, tls_verify=none to accept anything",
+               name_, X509_verify_cert_error_string(verdict)),
            "connect");
     const auto reason = error == net::error::timed_out ? std::string("no answer to the TLS greeting") : error.message();
     drop();
     if (plain_answer(context_, addresses, end).starts_with("HTTP/"))
-      fail(Errc::unreachable, name_,
-           fmt::format("{} speaks plain HTTP, not TLS: use ws:// instead of wss://", name_), "connect");
+      fail(Errc::unreachable, name_, fmt::format("{} speaks plain HTTP, not TLS: use ws:// instead of wss://", name_),
+           "connect");
     fail(Errc::unreachable, name_, fmt::format("{} does not speak TLS ({}){}", name_, reason, native_hint(endpoint_)),
          "connect");
   }
 
-  void upgrade(const std::string& target, const std::vector<tcp::endpoint>& addresses, Deadline patience, Deadline end) {
-    stream_->set_option(websocket::stream_base::decorator([](websocket::request_type& request) {
-      request.set(beast::http::field::user_agent, "penstock");
-    }));
+  void upgrade(const std::string& target, const std::vector<tcp::endpoint>& addresses, Deadline patience,
+               Deadline end) {
+    stream_->set_option(websocket::stream_base::decorator(
+        [](websocket::request_type& request) { request.set(beast::http::field::user_agent, "penstock"); }));
     auto& response = response_;
-    const auto error = run_operation(context_, std::max(patience, Clock::now() + (end - Clock::now()) / 2),
-                                     [&](auto handler) {
-                                       stream_->async_handshake(response, name_, target, std::move(handler));
-                                     });
+    const auto error =
+        run_operation(context_, std::max(patience, Clock::now() + (end - Clock::now()) / 2),
+                      [&](auto handler) { stream_->async_handshake(response, name_, target, std::move(handler)); });
     if (!error) return;
     if (error == websocket::error::upgrade_declined || error == websocket::error::bad_http_version ||
         error.category() == make_error_code(websocket::error::upgrade_declined).category())
@@ -410,8 +411,8 @@ class BeastSocket final : public WebSocket {
       fail(Errc::unreachable, name_, fmt::format("{} speaks TLS: use wss:// instead of ws://", name_), "connect");
     if (status == 401 || status == 403)
       fail(Errc::auth, name_,
-           fmt::format("{} refused the WebSocket upgrade with HTTP {}: check the token and the allowed addresses", name_,
-                       status),
+           fmt::format("{} refused the WebSocket upgrade with HTTP {}: check the token and the allowed addresses",
+                       name_, status),
            "connect");
     if (status >= 300 && status < 400)
       fail(Errc::unreachable, name_,
@@ -458,8 +459,8 @@ class BeastSocket final : public WebSocket {
                          stream_->reason().reason.empty() ? "" : ": ",
                          printable(std::string(stream_->reason().reason.data(), stream_->reason().reason.size())));
     const bool spoken = !closed && error_.category() == make_error_code(websocket::error::closed).category();
-    fail(spoken ? Errc::protocol : Errc::unreachable, name_, fmt::format("the connection to {} was lost: {}", name_, why),
-         action);
+    fail(spoken ? Errc::protocol : Errc::unreachable, name_,
+         fmt::format("the connection to {} was lost: {}", name_, why), action);
   }
 
   const std::string name_;
@@ -485,7 +486,8 @@ std::unique_ptr<WebSocket> WebSocket::connect(const Options& options, const Endp
     socket->open(target);
     return socket;
   } catch (const boost::system::system_error& error) {
-    fail(Errc::unreachable, endpoint.text(), fmt::format("cannot reach {}: {}", endpoint.text(), error.what()), "connect");
+    fail(Errc::unreachable, endpoint.text(), fmt::format("cannot reach {}: {}", endpoint.text(), error.what()),
+         "connect");
   }
 }
 

@@ -238,14 +238,10 @@ Compression guess_compression(std::string_view first, const std::string& name) {
 
 std::unique_ptr<ByteSource> make_source(Compression compression, RawInput& input) {
   switch (compression) {
-    case Compression::zstd:
-      return std::make_unique<ZstdSource>(input);
-    case Compression::gzip:
-      return std::make_unique<GzipSource>(input);
-    case Compression::lz4:
-      return std::make_unique<Lz4Source>(input);
-    case Compression::none:
-      break;
+    case Compression::zstd: return std::make_unique<ZstdSource>(input);
+    case Compression::gzip: return std::make_unique<GzipSource>(input);
+    case Compression::lz4: return std::make_unique<Lz4Source>(input);
+    case Compression::none: break;
   }
   return std::make_unique<PlainSource>(input);
 }

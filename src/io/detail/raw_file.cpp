@@ -20,15 +20,11 @@ std::string in_quotes(const std::string& name) { return std::string("'").append(
 std::string advice(int error_number) {
   switch (error_number) {
     case EACCES:
-    case EPERM:
-      return "; check its owner and mode, or run as a user who may read it";
-    case ENOENT:
-      return "; it was removed, or it is a link to nowhere";
+    case EPERM: return "; check its owner and mode, or run as a user who may read it";
+    case ENOENT: return "; it was removed, or it is a link to nowhere";
     case EMFILE:
-    case ENFILE:
-      return "; raise the limit of open files (ulimit -n)";
-    default:
-      return "";
+    case ENFILE: return "; raise the limit of open files (ulimit -n)";
+    default: return "";
   }
 }
 

@@ -210,15 +210,10 @@ class Producer {
       if (!file_->regular() && unflushed_) wait.deadline = oldest_ + options_.linger;
       const ReadResult result = read(window.buffer->data.get() + window.end, wanted - window.size(), wait);
       switch (result.state) {
-        case ReadState::stopped:
-          return Fill::stopped;
-        case ReadState::end:
-          return failure_ ? Fill::failed : Fill::enough;
-        case ReadState::idle:
-          unflushed_ = false;
-          return Fill::paused;
-        case ReadState::data:
-          break;
+        case ReadState::stopped: return Fill::stopped;
+        case ReadState::end: return failure_ ? Fill::failed : Fill::enough;
+        case ReadState::idle: unflushed_ = false; return Fill::paused;
+        case ReadState::data: break;
       }
       window.end += result.bytes;
       if (!unflushed_) {
