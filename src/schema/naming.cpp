@@ -64,6 +64,13 @@ std::optional<std::string> joined_name(const std::vector<NewSeries::Tag>& tags, 
 
 }  // namespace
 
+NamingRules::TagUse NamingRules::use_of(std::string_view key) const noexcept {
+  const auto names = [key](const std::vector<std::string>& keys) {
+    return std::find(keys.begin(), keys.end(), key) != keys.end();
+  };
+  return names(drop_tags) ? TagUse::drop : names(tags_as_columns) ? TagUse::column : TagUse::tag;
+}
+
 std::string super_table_name(std::string_view measurement, const NamingRules& rules) {
   // The server takes the name as a C string: a NUL ends it.
   std::string name(measurement.substr(0, measurement.find('\0')));

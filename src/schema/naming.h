@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,6 +17,15 @@ struct NamingRules {
   std::string child_table_tag;            ///< smlChildTableName: this tag is the child table's name, and is removed
   std::string child_table_delimiter;      ///< smlAutoChildTableNameDelimiter: all tag values joined
   std::string table_name_key;  ///< the call's tbnameKey: this tag is the name, removed; the two above are ignored
+
+  /// Ours, not the server's: tags that are left out, and tags that become columns of the rows (NCHAR where the text has
+  /// no types). Neither is part of the child table's identity; all rules above see the other tags only.
+  std::vector<std::string> drop_tags;
+  std::vector<std::string> tags_as_columns;
+
+  enum class TagUse : std::uint8_t { tag, column, drop };
+  [[nodiscard]] bool uses_all_tags() const noexcept { return drop_tags.empty() && tags_as_columns.empty(); }
+  [[nodiscard]] TagUse use_of(std::string_view key) const noexcept;
 };
 
 /// Name of the super table of an (unescaped) measurement or metric. Empty when the text begins with a NUL.
