@@ -8,7 +8,7 @@ namespace {
 constexpr std::size_t kLeastQuoteLimit = 64 * 1024;
 
 Cutting normalised(Cutting cutting) {
-  if (cutting.marks.quote == '\0') cutting.splitting = Splitting::lines;
+  if (cutting.splitting == Splitting::csv && cutting.marks.quote == '\0') cutting.splitting = Splitting::lines;
   if (cutting.marks.escape == cutting.marks.quote) cutting.marks.escape = '\0';  // that is doubling
   return cutting;
 }
@@ -22,8 +22,10 @@ Cutter::Cutter(const Cutting& cutting, std::size_t chunk_bytes, std::size_t max_
       quote_limit_(max_record_) {}
 
 Cut Cutter::cut(std::string_view window, bool last) {
-  if (in_oversized_) return cut_oversized(window, last);
+  const bool json = cutting_.splitting == Splitting::json;
+  if (in_oversized_) return json ? cut_oversized_json(window, last) : cut_oversized(window, last);
   if (window.empty()) return last ? Cut{Cut::Kind::end, 0} : Cut{Cut::Kind::need_more, chunk_bytes_};
+  if (json) return cut_json(window, last);
   return cutting_.splitting == Splitting::csv ? cut_csv(window, last) : cut_lines(window, last);
 }
 
@@ -136,8 +138,55 @@ Cut Cutter::extend_csv(std::string_view window, bool last) {
   return take_broken(std::min(window.find('\n'), window.size() - 1) + 1);
 }
 
+Cut Cutter::cut_json(std::string_view window, bool last) {
+  using Kind = simd::JsonRecord::Kind;
+  if (window.size() < chunk_bytes_ && !last) return {Cut::Kind::need_more, chunk_bytes_};
+  // What is decided here is decided by the bytes of one chunk, however many there are.
+  const bool all = last && window.size() < chunk_bytes_;
+  const std::string_view chunk = window.substr(0, chunk_bytes_);
+  std::size_t good = 0;
+  for (;;) {
+    const auto record = simd::next_json_record(chunk.substr(good), all);
+    if (record.kind == Kind::need_more) break;
+    good += record.end;
+    if (record.kind == Kind::none) return take_records(chunk.size(), 0);
+  }
+  if (good > 0) return take_records(good, 0);
+  const auto record = simd::next_json_record(window.substr(0, max_record_), last && window.size() <= max_record_);
+  if (record.kind != Kind::need_more) return take_records(record.end, 0);
+  if (window.size() <= max_record_) return more(window, chunk_bytes_ + 1);
+  resync_ = {};
+  for (const char c : window.substr(0, max_record_)) resync_.starts_here(c);
+  return start_oversized(max_record_);
+}
+
+Cut Cutter::cut_oversized_json(std::string_view window, bool last) {
+  // The byte behind a piece is looked at with it, so that no piece is empty.
+  if (window.size() <= chunk_bytes_ && !last) return {Cut::Kind::need_more, chunk_bytes_ + 1};
+  for (std::size_t i = 0; i < std::min(window.size(), chunk_bytes_ + 1); ++i) {
+    const auto before = resync_;
+    if (resync_.starts_here(window[i]) && i > 0) {
+      in_oversized_ = false;
+      return {Cut::Kind::oversized_end, i};
+    }
+    if (i == chunk_bytes_) resync_ = before;
+  }
+  if (window.size() > chunk_bytes_) return {Cut::Kind::oversized, chunk_bytes_};
+  in_oversized_ = false;
+  return {Cut::Kind::oversized_end, window.size()};
+}
+
 std::size_t Cutter::flush(std::string_view window) {
   if (in_oversized_ || scanned_ >= window.size()) return 0;
+  if (cutting_.splitting == Splitting::json) {
+    std::size_t good = 0;
+    for (;;) {
+      const auto record = simd::next_json_record(window.substr(good), false);
+      if (record.kind == simd::JsonRecord::Kind::need_more) return good;
+      good += record.end;
+      if (record.kind == simd::JsonRecord::Kind::none) return good;
+    }
+  }
   const std::string_view fresh = window.substr(scanned_);
   if (cutting_.splitting == Splitting::lines) {
     const std::size_t newline = simd::find_last(fresh, '\n');

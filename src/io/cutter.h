@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "simd/bytes.h"
+#include "simd/json.h"
 
 namespace penstock::io {
 
@@ -12,6 +13,7 @@ namespace penstock::io {
 enum class Splitting : std::uint8_t {
   lines,  ///< at each '\n'
   csv,    ///< at each '\n' outside quotes
+  json,   ///< behind each object that is in no other one, as simd::next_json_record() finds them
 };
 
 /// How a source is cut into records.
@@ -41,7 +43,8 @@ struct Cut {
 /// mapped file and a pipe give the same chunks. One thread.
 ///
 /// - A chunk ends behind the last record end within `chunk_bytes`, or behind the next one if there is none.
-/// - A record longer than `max_record` (with its newline) comes in pieces and ends at the next newline, quoted or not.
+/// - A record longer than `max_record` (with its newline) comes in pieces and ends at the next newline, quoted or not;
+/// JSON: where the next object seems to start.
 /// - A quote that is still open at the end of the source or `max_record` bytes behind the start of its record is
 /// broken:
 ///   the first line of that record is cut off as broken and the next one is the start of a record again. As each costs
@@ -65,7 +68,9 @@ class Cutter {
   Cut cut_lines(std::string_view window, bool last);
   Cut cut_csv(std::string_view window, bool last);
   Cut extend_csv(std::string_view window, bool last);
+  Cut cut_json(std::string_view window, bool last);
   Cut cut_oversized(std::string_view window, bool last);
+  Cut cut_oversized_json(std::string_view window, bool last);
   Cut start_oversized(std::size_t bytes);
   Cut take_records(std::size_t bytes, std::size_t scanned);
   Cut take_broken(std::size_t bytes);
@@ -84,6 +89,7 @@ class Cutter {
   bool extending_ = false;      ///< the first record of the window is longer than a chunk
   bool in_oversized_ = false;
   simd::CsvState state_ = simd::CsvState::field_start;  ///< behind scanned_
+  simd::JsonResync resync_;                             ///< inside an oversized record
 };
 
 }  // namespace penstock::io

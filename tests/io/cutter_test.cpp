@@ -200,5 +200,93 @@ TEST(Cutter, FlushesWholeRecordsOfASourceThatPauses) {
   }
 }
 
+const Cutting kJson{Splitting::json, {}};
+
+/// Records of JSON text, each with its place.
+std::vector<std::string> json_records(std::string_view text, std::size_t offset = 0) {
+  std::vector<std::string> found;
+  for (;;) {
+    const auto record = simd::next_json_record(text, true);
+    if (record.kind == simd::JsonRecord::Kind::none) return found;
+    found.push_back(std::to_string(offset + record.begin) +
+                    (record.kind == simd::JsonRecord::Kind::object ? " object " : " broken ") +
+                    std::string(text.substr(record.begin, record.end - record.begin)));
+    text.remove_prefix(record.end);
+    offset += record.end;
+  }
+}
+
+std::string tricky_json(std::mt19937& random, std::size_t pieces) {
+  static const std::vector<std::string> kPieces{R"({"m":"a","t":{"x":"]},{"}})",
+                                                R"({"m":"b\\"})",
+                                                R"({"m":"c,"t":1})",
+                                                R"({"m":"d","t":{"x":1})",
+                                                R"({"m":"e)",
+                                                "\n",
+                                                "\r\n",
+                                                ",",
+                                                "[",
+                                                "]",
+                                                "][",
+                                                " ",
+                                                "junk",
+                                                "5",
+                                                "\"s\"",
+                                                "}",
+                                                "{"};
+  std::string text;
+  for (std::size_t i = 0; i < pieces; ++i) text += kPieces[random() % kPieces.size()];
+  return text;
+}
+
+TEST(Cutter, JsonGivesTheSameRecordsWhereverItCuts) {
+  std::mt19937 random(13);
+  for (int round = 0; round < 200; ++round) {
+    const std::string text = tricky_json(random, 1 + random() % 14);
+    const auto expected = json_records(text);
+    for (std::size_t chunk = 1; chunk <= text.size() + 2; chunk += 1 + chunk / 4) {
+      const auto whole = cut_all(kJson, {chunk, 1 << 20}, text, 0);
+      EXPECT_EQ(joined(whole), text);
+      std::vector<std::string> got;
+      std::size_t at = 0;
+      for (const Taken& t : whole) {
+        EXPECT_EQ(t.kind, Kind::records);
+        for (auto& record : json_records(t.text, at)) got.push_back(std::move(record));
+        at += t.text.size();
+      }
+      ASSERT_EQ(got, expected) << chunk << "\n" << text;
+      ASSERT_EQ(cut_all(kJson, {chunk, 1 << 20}, text, chunk % 5 + 1), whole) << chunk << "\n" << text;
+      const auto small = cut_all(kJson, {chunk, 20}, text, 0);
+      EXPECT_EQ(joined(small), text);
+      ASSERT_EQ(cut_all(kJson, {chunk, 20}, text, 3), small) << chunk << "\n" << text;
+    }
+  }
+}
+
+TEST(Cutter, JsonPastTheLimitEndsWhereTheNextObjectStarts) {
+  const std::string good = R"({"m":"g"})", huge = R"({"m":")" + std::string(100, 'x') + R"("})";
+  for (const std::string between : {",", "\n", "", "][", ",\n "}) {
+    const std::string text = good + between + huge + between + good;
+    for (std::size_t step = 0; step < 5; ++step) {
+      const auto taken = cut_all(kJson, {16, 40}, text, step);
+      EXPECT_EQ(joined(taken), text);
+      std::string oversized;
+      for (const Taken& t : taken)
+        if (t.kind != Kind::records) oversized += t.text;
+      EXPECT_NE(oversized.find(huge), std::string::npos);
+      EXPECT_EQ(oversized.find(good), std::string::npos) << oversized;
+      EXPECT_EQ(json_records(taken.front().text).size(), 1u);
+      EXPECT_EQ(json_records(taken.back().text).size(), 1u);
+    }
+  }
+}
+
+TEST(Cutter, JsonOfAPausedPipeGivesItsWholeObjects) {
+  Cutter cutter(kJson, 1 << 20, 16 << 20);
+  EXPECT_EQ(cutter.flush(R"([{"m":1},{"m":2},{"m":)"), 16u);
+  EXPECT_EQ(cutter.flush(R"(,{"m":)"), 0u);
+  EXPECT_EQ(cutter.flush(",{\"m\":3}\n"), 9u);
+}
+
 }  // namespace
 }  // namespace penstock::io
