@@ -1,10 +1,12 @@
 #include "format/wkt.h"
 
 #include <fast_float/fast_float.h>
-#include <bit>
+#include <fmt/format.h>
+
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <iterator>
 #include <limits>
 
 namespace penstock::format {
@@ -190,7 +192,92 @@ class Reader {
   char word_[24] = {};
 };
 
+constexpr const char* kNames[] = {"POINT",           "LINESTRING",   "POLYGON",           "MULTIPOINT",
+                                  "MULTILINESTRING", "MULTIPOLYGON", "GEOMETRYCOLLECTION"};
+
+class Writer {
+ public:
+  Writer(std::string_view bytes, WktNumbers numbers, std::string& out) : bytes_(bytes), numbers_(numbers), out_(out) {}
+
+  bool run() { return geometry(0, true) && bytes_.empty(); }
+
+ private:
+  template <class T>
+  bool get(T& value) {
+    if (bytes_.size() < sizeof value) return false;
+    std::memcpy(&value, bytes_.data(), sizeof value);
+    bytes_.remove_prefix(sizeof value);
+    return true;
+  }
+  bool pair() {
+    double x = 0, y = 0;
+    if (!get(x) || !get(y)) return false;
+    if (numbers_ == WktNumbers::shortest) fmt::format_to(std::back_inserter(out_), "{} {}", x, y);
+    else fmt::format_to(std::back_inserter(out_), "{:.6f} {:.6f}", x, y);
+    return true;
+  }
+  bool point() {
+    if (bytes_.size() >= 16 && numbers_ == WktNumbers::shortest) {
+      double x = 0;
+      std::memcpy(&x, bytes_.data(), sizeof x);
+      if (std::isnan(x)) {
+        out_ += "EMPTY";
+        bytes_.remove_prefix(16);
+        return true;
+      }
+    }
+    out_ += '(';
+    if (!pair()) return false;
+    out_ += ')';
+    return true;
+  }
+  template <class Item>
+  bool list(Item item) {
+    std::uint32_t count = 0;
+    if (!get(count) || count > bytes_.size()) return false;
+    if (count == 0) {
+      out_ += "EMPTY";
+      return true;
+    }
+    out_ += '(';
+    for (std::uint32_t i = 0; i < count; ++i) {
+      if (i > 0) out_ += ", ";
+      if (!item()) return false;
+    }
+    out_ += ')';
+    return true;
+  }
+  bool points() {
+    return list([&] { return pair(); });
+  }
+  // Inside MULTI… the names of the members are left out.
+  bool geometry(int depth, bool named) {
+    std::uint8_t order = 0;
+    std::uint32_t kind = 0;
+    if (depth > kMostDepth || !get(order) || order != 1 || !get(kind)) return false;
+    if (kind < kPoint || kind > kCollection) return false;
+    if (named) out_.append(kNames[kind - 1]).append(" ");
+    switch (kind) {
+      case kPoint: return point();
+      case kLineString: return points();
+      case kPolygon: return list([&] { return points(); });
+      default: return list([&] { return geometry(depth + 1, kind == kCollection); });
+    }
+  }
+
+  std::string_view bytes_;
+  WktNumbers numbers_;
+  std::string& out_;
+};
+
 }  // namespace
+
+bool wkb_to_wkt(std::string_view wkb, std::string& text, WktNumbers numbers) {
+  const auto before = text.size();
+  if (Writer(wkb, numbers, text).run()) return true;
+  text.resize(before);
+  return false;
+}
 
 const char* wkt_to_wkb(std::string_view text, std::string& wkb) {
   const auto before = wkb.size();

@@ -12,4 +12,13 @@ namespace penstock::format {
 /// Returns nullptr, or what is wrong as a sentence; then `wkb` is as it was.
 const char* wkt_to_wkb(std::string_view text, std::string& wkb);
 
+/// How coordinates are written.
+enum class WktNumbers {
+  shortest,    ///< the fewest digits that read back as the same double
+  six_digits,  ///< six behind the point, as TDengine's st_astext
+};
+/// Appends the text of a WKB such as wkt_to_wkb() makes: "POINT (1 2)", EMPTY where a geometry has no point. False: the
+/// bytes are none; then `text` is as it was. NaN coordinates are written as POINT EMPTY only in `shortest`.
+bool wkb_to_wkt(std::string_view wkb, std::string& text, WktNumbers numbers = WktNumbers::shortest);
+
 }  // namespace penstock::format

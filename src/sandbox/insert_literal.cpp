@@ -241,7 +241,7 @@ Value LiteralReader::read(const data::Column& column, Role role) {
       return text_value(std::move(made));
     }
     case Type::geometry: {
-      const auto wkb = quoted ? wkt_to_wkb(text) : std::nullopt;
+      const auto wkb = quoted ? geometry_image(text) : std::nullopt;
       if (!wkb) fail_near(shown, "Invalid function para value");
       check_width(column, *wkb);
       return text_value(*wkb);

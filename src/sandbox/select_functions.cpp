@@ -175,99 +175,101 @@ double logarithm(double v) { return std::log(v); }
 double degrees(double v) { return v * 180 / std::numbers::pi; }
 double radians(double v) { return v * std::numbers::pi / 180; }
 
-#define PENSTOCK_CALL \
-  [](const Args& a [[maybe_unused]], const EvalContext& c [[maybe_unused]], const Expr& e [[maybe_unused]]) -> Datum
-
 const Function kFunctions[] = {
-    {"now", 0, 0, Takes::nothing, simple(Type::timestamp), PENSTOCK_CALL{return Datum::of_time(c.now);
-}  // namespace
-}  // namespace penstock::sandbox
-, {"today", 0, 0, Takes::nothing, simple(Type::timestamp),
-   PENSTOCK_CALL{return Datum::of_time(today_in(c.precision, *c.session->zone));
-}
-}
-, {"timezone", 0, 0, Takes::nothing, text(0), timezone_name},
+    {"now", 0, 0, Takes::nothing, simple(Type::timestamp),
+     [](const Args&, const EvalContext& c, const Expr&) { return Datum::of_time(c.now); }},
+    {"today", 0, 0, Takes::nothing, simple(Type::timestamp),
+     [](const Args&, const EvalContext& c, const Expr&) {
+       return Datum::of_time(today_in(c.precision, *c.session->zone));
+     }},
+    {"timezone", 0, 0, Takes::nothing, text(0), timezone_name},
     {"database", 0, 0, Takes::nothing, text(0),
-     PENSTOCK_CALL{return c.session->database.empty() ? Datum::none(Type::varchar)
-                                                      : Datum::of_text(c.session->database);
-}
-}
-, {"server_version", 0, 0, Takes::nothing, text(7), PENSTOCK_CALL{return Datum::of_text("3.3.7.5");
-}
-}
-, {"client_version", 0, 0, Takes::nothing, text(7), PENSTOCK_CALL{return Datum::of_text("3.3.7.5");
-}
-}
-, {"server_status", 0, 0, Takes::nothing, simple(Type::integer), PENSTOCK_CALL{return Datum::fixed(Type::integer, 1);
-}
-}
-, {"user", 0, 0, Takes::nothing, text(0), PENSTOCK_CALL{return Datum::of_text(c.session->user + "@localhost");
-}
-}
-, {"current_user", 0, 0, Takes::nothing, text(0), PENSTOCK_CALL{return Datum::of_text(c.session->user + "@localhost");
-}
-}
-, {"pi", 0, 0, Takes::nothing, kDouble, PENSTOCK_CALL{return Datum::of_double(std::numbers::pi);
-}
-}
-, {"abs", 1, 1, Takes::number, kSame, absolute}, {"ceil", 1, 1, Takes::number, kSame, rounded<ceiling>},
-    {"floor", 1, 1, Takes::number, kSame, rounded<down>}, {"round", 1, 2, Takes::number, kSame, round_digits},
-    {"truncate", 2, 2, Takes::number, kSame, truncate_digits}, {"sqrt", 1, 1, Takes::number, kDouble, math<root>},
-    {"exp", 1, 1, Takes::number, kDouble, math<exponential>}, {"ln", 1, 1, Takes::number, kDouble, math<logarithm>},
-    {"sin", 1, 1, Takes::number, kDouble, math<sine>}, {"cos", 1, 1, Takes::number, kDouble, math<cosine>},
-    {"tan", 1, 1, Takes::number, kDouble, math<tangent>}, {"degrees", 1, 1, Takes::number, kDouble, math<degrees>},
+     [](const Args&, const EvalContext& c, const Expr&) {
+       return c.session->database.empty() ? Datum::none(Type::varchar) : Datum::of_text(c.session->database);
+     }},
+    {"server_version", 0, 0, Takes::nothing, text(7),
+     [](const Args&, const EvalContext&, const Expr&) { return Datum::of_text("3.3.7.5"); }},
+    {"client_version", 0, 0, Takes::nothing, text(7),
+     [](const Args&, const EvalContext&, const Expr&) { return Datum::of_text("3.3.7.5"); }},
+    {"server_status", 0, 0, Takes::nothing, simple(Type::integer),
+     [](const Args&, const EvalContext&, const Expr&) { return Datum::fixed(Type::integer, 1); }},
+    {"user", 0, 0, Takes::nothing, text(0),
+     [](const Args&, const EvalContext& c, const Expr&) { return Datum::of_text(c.session->user + "@localhost"); }},
+    {"current_user", 0, 0, Takes::nothing, text(0),
+     [](const Args&, const EvalContext& c, const Expr&) { return Datum::of_text(c.session->user + "@localhost"); }},
+    {"pi", 0, 0, Takes::nothing, kDouble,
+     [](const Args&, const EvalContext&, const Expr&) { return Datum::of_double(std::numbers::pi); }},
+    {"abs", 1, 1, Takes::number, kSame, absolute},
+    {"ceil", 1, 1, Takes::number, kSame, rounded<ceiling>},
+    {"floor", 1, 1, Takes::number, kSame, rounded<down>},
+    {"round", 1, 2, Takes::number, kSame, round_digits},
+    {"truncate", 2, 2, Takes::number, kSame, truncate_digits},
+    {"sqrt", 1, 1, Takes::number, kDouble, math<root>},
+    {"exp", 1, 1, Takes::number, kDouble, math<exponential>},
+    {"ln", 1, 1, Takes::number, kDouble, math<logarithm>},
+    {"sin", 1, 1, Takes::number, kDouble, math<sine>},
+    {"cos", 1, 1, Takes::number, kDouble, math<cosine>},
+    {"tan", 1, 1, Takes::number, kDouble, math<tangent>},
+    {"degrees", 1, 1, Takes::number, kDouble, math<degrees>},
     {"radians", 1, 1, Takes::number, kDouble, math<radians>},
     {"pow", 2, 2, Takes::number, kDouble,
-     PENSTOCK_CALL{return Datum::of_double(std::pow(to_double(a[0]), to_double(a[1])));
-}
-}
-, {"log", 1, 2, Takes::number, kDouble, PENSTOCK_CALL{return Datum::of_double(log_of(a));
-}
-}
-, {"mod", 2, 2, Takes::number, kDouble, PENSTOCK_CALL{if (to_double(a[1]) == 0) return Datum::none(Type::float64);
-return Datum::of_double(std::fmod(to_double(a[0]), to_double(a[1])));
-}
-}
-, {"sign", 1, 1, Takes::number, kSame, PENSTOCK_CALL{const double v = to_double(a[0]);
-return cast_to(Datum::of_double(v > 0 ? 1 : v < 0 ? -1 : 0), e.type, {});
-}
-}
-, {"length", 1, 1, Takes::text, kBigint,
-   PENSTOCK_CALL{return Datum::of_int(static_cast<std::int64_t>(a[0].text.size()));
-}
-}
-, {"char_length", 1, 1, Takes::text, kBigint,
-   PENSTOCK_CALL{return Datum::of_int(static_cast<std::int64_t>(utf8_length(a[0].text)));
-}
-}
-, {"lower", 1, 1, Takes::text, kSame, each_letter<std::tolower>},
+     [](const Args& a, const EvalContext&, const Expr&) {
+       return Datum::of_double(std::pow(to_double(a[0]), to_double(a[1])));
+     }},
+    {"log", 1, 2, Takes::number, kDouble,
+     [](const Args& a, const EvalContext&, const Expr&) { return Datum::of_double(log_of(a)); }},
+    {"mod", 2, 2, Takes::number, kDouble,
+     [](const Args& a, const EvalContext&, const Expr&) {
+       if (to_double(a[1]) == 0) return Datum::none(Type::float64);
+       return Datum::of_double(std::fmod(to_double(a[0]), to_double(a[1])));
+     }},
+    {"sign", 1, 1, Takes::number, kSame,
+     [](const Args& a, const EvalContext&, const Expr& e) {
+       const double v = to_double(a[0]);
+       return cast_to(Datum::of_double(v > 0 ? 1 : v < 0 ? -1 : 0), e.type, {});
+     }},
+    {"length", 1, 1, Takes::text, kBigint,
+     [](const Args& a, const EvalContext&, const Expr&) {
+       return Datum::of_int(static_cast<std::int64_t>(a[0].text.size()));
+     }},
+    {"char_length", 1, 1, Takes::text, kBigint,
+     [](const Args& a, const EvalContext&, const Expr&) {
+       return Datum::of_int(static_cast<std::int64_t>(utf8_length(a[0].text)));
+     }},
+    {"lower", 1, 1, Takes::text, kSame, each_letter<std::tolower>},
     {"upper", 1, 1, Takes::text, kSame, each_letter<std::toupper>},
-    {"ltrim", 1, 1, Takes::text, kSame, trim<true, false>}, {"rtrim", 1, 1, Takes::text, kSame, trim<false, true>},
-    {"trim", 1, 1, Takes::text, kSame, trim<true, true>}, {"concat", 2, 8, Takes::text, text(0), concat},
-    {"concat_ws", 3, 9, Takes::text, text(0), concat_ws}, {"substr", 2, 3, Takes::any, kSame, substring},
-    {"substring", 2, 3, Takes::any, kSame, substring}, {"replace", 3, 3, Takes::text, kSame, replace},
+    {"ltrim", 1, 1, Takes::text, kSame, trim<true, false>},
+    {"rtrim", 1, 1, Takes::text, kSame, trim<false, true>},
+    {"trim", 1, 1, Takes::text, kSame, trim<true, true>},
+    {"concat", 2, 8, Takes::text, text(0), concat},
+    {"concat_ws", 3, 9, Takes::text, text(0), concat_ws},
+    {"substr", 2, 3, Takes::any, kSame, substring},
+    {"substring", 2, 3, Takes::any, kSame, substring},
+    {"replace", 3, 3, Takes::text, kSame, replace},
     {"to_iso8601", 1, 2, Takes::any, text(62), to_iso8601},
     {"to_unixtimestamp", 1, 1, Takes::text, kBigint, to_unixtimestamp},
     {"timediff", 2, 3, Takes::any, kBigint, timediff},
-    {"to_json", 1, 1, Takes::text, {Type::json, data::Limits::json_tag, 0, 0}, PENSTOCK_CALL{return json_tag(a[0].text);
-}
-}
-, {"md5", 1, 1, Takes::text, text(32), PENSTOCK_CALL{return Datum::of_text(md5_hex(a[0].text));
-}
-}
-, {"st_astext", 1, 1, Takes::any, kSame, PENSTOCK_CALL{return Datum::of_text(wkb_to_wkt(a[0].text));
-}
-}
-, {"st_geomfromtext", 1, 1, Takes::text, {Type::geometry, data::Limits::varchar, 0, 0},
-   PENSTOCK_CALL{const auto wkb = wkt_to_wkb(a[0].text);
-if (!wkb) refuse(0x2801, "Invalid function para value");
-return Datum::of_text(*wkb, Type::geometry);
-}
-}
-,
-}
-;
-#undef PENSTOCK_CALL
+    {"to_json",
+     1,
+     1,
+     Takes::text,
+     {Type::json, data::Limits::json_tag, 0, 0},
+     [](const Args& a, const EvalContext&, const Expr&) { return json_tag(a[0].text); }},
+    {"md5", 1, 1, Takes::text, text(32),
+     [](const Args& a, const EvalContext&, const Expr&) { return Datum::of_text(md5_hex(a[0].text)); }},
+    {"st_astext", 1, 1, Takes::any, kSame,
+     [](const Args& a, const EvalContext&, const Expr&) { return Datum::of_text(geometry_text(a[0].text)); }},
+    {"st_geomfromtext",
+     1,
+     1,
+     Takes::text,
+     {Type::geometry, data::Limits::varchar, 0, 0},
+     [](const Args& a, const EvalContext&, const Expr&) {
+       auto wkb = geometry_image(a[0].text);
+       if (!wkb) refuse(0x2801, "Invalid function para value");
+       return Datum::of_text(std::move(*wkb), Type::geometry);
+     }},
+};
 
 bool takes_bytes(Type t) { return is_text(t) || t == Type::varbinary || t == Type::blob || t == Type::null; }
 

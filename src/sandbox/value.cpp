@@ -147,7 +147,7 @@ std::string to_text(const Datum& v) {
       for (const char c : v.text) out += fmt::format("{:02X}", static_cast<unsigned char>(c));
       return out;
     }
-    case Type::geometry: return wkb_to_wkt(v.text);
+    case Type::geometry: return geometry_text(v.text);
     default: break;
   }
   if (data::is_variable(v.type)) return v.text;

@@ -125,9 +125,9 @@ std::optional<Int128> rescale(Int128 value, unsigned from, unsigned to, unsigned
 // --- GEOMETRY ---
 
 /// Little-endian WKB of a WKT text; nullopt when it is none.
-std::optional<std::string> wkt_to_wkb(std::string_view text);
+std::optional<std::string> geometry_image(std::string_view text);
 /// "POINT (1.000000 2.000000)"; empty when it is no WKB.
-std::string wkb_to_wkt(std::string_view wkb);
+std::string geometry_text(std::string_view wkb);
 
 // --- JSON tags ---
 

@@ -103,7 +103,7 @@ Datum cast_to(const Datum& v, const TypeInfo& type, data::Precision precision) {
     case Type::geometry:
       if (v.type == Type::geometry) {
         out.text = v.text;
-      } else if (auto wkb = wkt_to_wkb(v.text)) {
+      } else if (auto wkb = geometry_image(v.text)) {
         out.text = *wkb;
       } else {
         throw RefusalError(0x2801, "Invalid parameter value : cast");

@@ -52,6 +52,27 @@ TEST(Wkt, ReadsTheOtherForms) {
             "010700000002000000" + hex_of("POINT(1 2)") + hex_of("LINESTRING(1 2,3 4)"));
 }
 
+TEST(Wkt, TextOfAnImageReadsBackToIt) {
+  for (const char* text :
+       {"POINT (1 2)", "POINT EMPTY", "LINESTRING (0.1 -2.5e-300, 3 4)", "LINESTRING EMPTY", "POLYGON EMPTY",
+        "POLYGON ((1 1, 3 1, 1 3, 1 1), (1.5 1.5, 2 1.5, 1.5 2, 1.5 1.5))", "MULTIPOINT ((1 2), (3 4))",
+        "MULTILINESTRING ((1 2, 3 4), (5 6, 7 8))", "MULTIPOLYGON (((1 1, 3 1, 1 3, 1 1)))",
+        "GEOMETRYCOLLECTION (POINT (1 2), LINESTRING (1 2, 3 4))", "GEOMETRYCOLLECTION EMPTY"}) {
+    std::string wkb, back;
+    ASSERT_EQ(wkt_to_wkb(text, wkb), nullptr) << text;
+    ASSERT_TRUE(wkb_to_wkt(wkb, back)) << text;
+    EXPECT_EQ(back, text);
+    for (std::size_t cut = 0; cut < wkb.size(); ++cut) {
+      EXPECT_FALSE(wkb_to_wkt(std::string_view(wkb).substr(0, cut), back)) << text << " cut at " << cut;
+      EXPECT_EQ(back, text) << "what was there is left alone";
+    }
+  }
+  std::string wkb, text;
+  wkt_to_wkb("POINT(1 0.1)", wkb);
+  ASSERT_TRUE(wkb_to_wkt(wkb, text, WktNumbers::six_digits));
+  EXPECT_EQ(text, "POINT (1.000000 0.100000)");
+}
+
 TEST(Wkt, RefusesWhatIsNoGeometry) {
   for (const char* text :
        {"", "garbage", "POINT", "POINT(1)", "POINT(1 2", "POINT(1 2))", "POINT(1 2 3 4 5)", "POINT(a b)",
