@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "data/schema.h"
 #include "format/forward_parser.h"
+#include "format/line_parser.h"
 #include "sink/schemaless_writer.h"
 #include "sink/stmt_writer.h"
 
@@ -68,6 +69,25 @@ std::string Loaded::reasons() const {
   return text;
 }
 
+namespace {
+
+std::unique_ptr<format::Parser> make_parser(schema::Registry& registry, const CaseDatabase& database,
+                                            const Loader::Settings& settings) {
+  switch (settings.protocol) {
+    case wire::LineProtocol::line: {
+      format::LineOptions line;
+      line.precision = format::time_unit_from_name(settings.precision).value();
+      line.naming = settings.naming;
+      line.range = database.range();
+      line.payload_rules = settings.payload_rules;
+      return std::make_unique<format::LineParser>(registry, line);
+    }
+    default: throw std::logic_error("no parser of this protocol");
+  }
+}
+
+}  // namespace
+
 Loader::Loader(Way way, const client::Options& target, const CaseDatabase& database, const Settings& settings) {
   if (way == Way::schemaless) {
     parser_ = std::make_unique<format::ForwardParser>(registry_);
@@ -78,12 +98,7 @@ Loader::Loader(Way way, const client::Options& target, const CaseDatabase& datab
         std::make_unique<sink::SchemalessWriter>(target, database.write_options(), lines, *this, std::stop_token());
     return;
   }
-  format::LineOptions line;
-  line.precision = format::time_unit_from_name(settings.precision).value();
-  line.naming = settings.naming;
-  line.range = database.range();
-  line.payload_rules = settings.payload_rules;
-  parser_ = std::make_unique<format::LineParser>(registry_, line);
+  parser_ = make_parser(registry_, database, settings);
   catalog_ = std::make_unique<sink::ServerCatalog>(target, database.write_options().retry_for, std::stop_token());
   schema::Growth::Options growth;
   growth.timestamp_name = settings.naming.timestamp_name;

@@ -8,11 +8,13 @@
 #include <vector>
 
 #include "client/connection.h"
-#include "format/line_parser.h"
+#include "format/parser.h"
 #include "sandbox/server.h"
 #include "schema/growth.h"
+#include "schema/naming.h"
 #include "sink/server_catalog.h"
 #include "sink/writer.h"
+#include "wire/schemaless.h"
 
 /// Loads text into a database of a server as the program does, step by step in one thread.
 namespace penstock::conformance {
@@ -81,6 +83,7 @@ class Loader : public sink::WriteObserver {
  public:
   enum class Way { stmt, schemaless };
   struct Settings {
+    wire::LineProtocol protocol = wire::LineProtocol::line;
     std::string precision;  ///< "ms" …, "none"
     schema::NamingRules naming;
     bool payload_rules = false;

@@ -12,7 +12,7 @@ int code_of(const json& result) {
   return static_cast<int>(std::stoul(result.at("code").get<std::string>(), nullptr, 16) & 0xFFFF);
 }
 
-Step step_of(const json& from) {
+Step step_of(const json& from, LineProtocol protocol) {
   Step step;
   if (from.contains("sql")) {
     step.sql = from["sql"].get<std::string>();
@@ -28,6 +28,8 @@ Step step_of(const json& from) {
       const bool one_line = text.find('\n') == std::string::npos ||
                             (&line == &from["lines"].back() && text.find('\n') == text.size() - 1);
       step.only_array |= text.empty() || !one_line || text.starts_with('#');
+      // Line protocol passes over a newline at the end of an element; here it belongs to the last value.
+      step.only_array |= protocol == LineProtocol::telnet && text.ends_with('\n');
       if (!step.payload.empty()) step.payload += '\n';
       step.payload += text;
     }
@@ -41,8 +43,9 @@ Step step_of(const json& from) {
   return step;
 }
 
-Record record_of(const json& from) {
+Record record_of(const json& from, LineProtocol protocol) {
   Record record;
+  record.protocol = protocol;
   record.name = from.at("name").get<std::string>();
   record.precision = from.at("precision").get<std::string>();
   record.db_precision = from.at("db_precision").get<std::string>();
@@ -51,9 +54,9 @@ Record record_of(const json& from) {
   if (from.contains("client_settings"))
     for (const auto& [key, value] : from["client_settings"].items()) record.settings[key] = value.get<std::string>();
   if (from.contains("calls")) {
-    for (const auto& call : from["calls"]) record.steps.push_back(step_of(call));
+    for (const auto& call : from["calls"]) record.steps.push_back(step_of(call, protocol));
   } else {
-    record.steps.push_back(step_of(from));
+    record.steps.push_back(step_of(from, protocol));
   }
   record.array_call = from.contains("api");
   record.hash_order = from.value("hash_order", false);
@@ -82,19 +85,38 @@ schema::NamingRules Record::naming(const Step& step) const {
   return rules;
 }
 
-std::filesystem::path record_file() {
-  const char* const folder = std::getenv("PENSTOCK_CONFORMANCE");
-  return std::filesystem::path(folder != nullptr ? folder : "../shared/conformance") / "schemaless/line.jsonl";
+const char* protocol_name(LineProtocol protocol) {
+  switch (protocol) {
+    case LineProtocol::telnet: return "telnet";
+    case LineProtocol::json: return "json";
+    default: return "line";
+  }
 }
 
-const std::vector<Record>& line_records() {
-  static const std::vector<Record> records = [] {
-    std::vector<Record> all;
-    std::ifstream file(record_file());
-    for (std::string line; std::getline(file, line);) all.push_back(record_of(json::parse(line)));
-    return all;
-  }();
-  return records;
+std::filesystem::path record_file(LineProtocol protocol) {
+  const char* const folder = std::getenv("PENSTOCK_CONFORMANCE");
+  return std::filesystem::path(folder != nullptr ? folder : "../shared/conformance") / "schemaless" /
+         (std::string(protocol_name(protocol)) + ".jsonl");
+}
+
+const std::vector<Record>& records(LineProtocol protocol) {
+  static std::map<LineProtocol, std::vector<Record>> all;
+  const auto [at, is_new] = all.try_emplace(protocol);
+  if (is_new) {
+    std::ifstream file(record_file(protocol));
+    for (std::string line; std::getline(file, line);) at->second.push_back(record_of(json::parse(line), protocol));
+  }
+  return at->second;
+}
+
+const Expectations& expectations(LineProtocol protocol) {
+  static const Expectations none;
+  return protocol == LineProtocol::line ? line_expectations() : none;
+}
+
+const std::vector<LineProtocol>& tested_protocols() {
+  static const std::vector<LineProtocol> tested{LineProtocol::line};
+  return tested;
 }
 
 std::string from_hex(std::string_view hex) {
@@ -120,7 +142,7 @@ void Tally::print(const std::string& title) const {
   std::cout << title << ": " << agree_ << " of " << all << " agree, " << differ_.size() << " differ\n";
   for (const auto& [why, names] : aside_) {
     std::cout << "  " << names.size() << " set aside, " << why << ":";
-    for (const auto& name : names) std::cout << ' ' << (name.starts_with("line/") ? name.substr(5) : name);
+    for (const auto& name : names) std::cout << ' ' << name.substr(name.find('/') + 1);
     std::cout << '\n';
   }
   for (const auto& [name, how] : differ_) std::cout << "  differs: " << name << ": " << how << '\n';

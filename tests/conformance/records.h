@@ -8,11 +8,13 @@
 #include <vector>
 
 #include "schema/naming.h"
+#include "wire/schemaless.h"
 
-/// What a real server did with line protocol: conformance/schemaless/line.jsonl, whose README gives the format.
+/// What a real server did with payloads: conformance/schemaless/*.jsonl, whose README gives the format.
 namespace penstock::conformance {
 
 using nlohmann::json;
+using wire::LineProtocol;
 
 /// One call, or one statement between calls.
 struct Step {
@@ -28,6 +30,7 @@ struct Step {
 
 /// One case.
 struct Record {
+  LineProtocol protocol = LineProtocol::line;
   std::string name;
   std::string precision;  ///< as given: "ms", "none", "7"
   std::string db_precision;
@@ -45,8 +48,32 @@ struct Record {
 };
 
 /// All cases; empty when there are no records. PENSTOCK_CONFORMANCE names another folder.
-const std::vector<Record>& line_records();
-std::filesystem::path record_file();
+const std::vector<Record>& records(LineProtocol protocol);
+std::filesystem::path record_file(LineProtocol protocol);
+
+/// "line", "telnet", "json".
+const char* protocol_name(LineProtocol protocol);
+
+/// Cases that are different on purpose, with the reason; docs/schemaless-differences.md has the reasons at length. And
+/// how many cases agree at least, so that none is lost unseen.
+struct Expectations {
+  using Cases = std::map<std::string, std::string>;
+  Cases as_file;    ///< loaded by parameter binding
+  Cases as_action;  ///< sent to the sandbox's schemaless action
+  Cases both_ways;  ///< written by parameter binding and by schemaless insert
+  std::size_t least_as_file = 0;
+  std::size_t least_as_action = 0;
+  std::size_t least_both_ways = 0;
+};
+/// Reasons that several protocols share.
+inline constexpr const char* kFileRules =
+    "a file is no payload: blank lines, a CR before the line end and a BOM are no data";
+inline constexpr const char* kNoVirtualTables = "the sandbox has no virtual tables";
+
+const Expectations& line_expectations();
+const Expectations& expectations(LineProtocol protocol);
+/// Those that the tests go through.
+const std::vector<LineProtocol>& tested_protocols();
 
 std::string from_hex(std::string_view hex);
 std::string to_hex(std::string_view bytes);
@@ -68,8 +95,8 @@ class Tally {
   std::vector<std::pair<std::string, std::string>> differ_;
 };
 
-#define PENSTOCK_NEED_LINE_RECORDS()                   \
-  if (::penstock::conformance::line_records().empty()) \
-  GTEST_SKIP() << "no records at " << ::penstock::conformance::record_file()
+#define PENSTOCK_NEED_RECORDS(protocol)                   \
+  if (::penstock::conformance::records(protocol).empty()) \
+  GTEST_SKIP() << "no records at " << ::penstock::conformance::record_file(protocol)
 
 }  // namespace penstock::conformance

@@ -13,60 +13,16 @@
 #include "conformance/loading.h"
 #include "conformance/records.h"
 #include "conformance/state.h"
+#include "format/line_parser.h"
 
 namespace penstock::conformance {
 namespace {
 
-constexpr const char* kNoVirtualTables = "the sandbox has no virtual tables";
-
-// Cases where the loader means to do something else; docs/schemaless-differences.md has the reasons at length.
-const std::map<std::string, std::string>& on_purpose() {
-  static const std::string kFile = "a file is no payload: blank lines, a CR before the line end and a BOM are no data";
-  static const std::string kArray = "an array of lines holds what a file cannot";
-  static const std::string kNames = "SQL over WebSocket cannot say the name";
-  static const std::string kTimestamp = "a super table with another timestamp column is left alone";
-  static const std::map<std::string, std::string> kCases{
-      {"line/syntax/crlf_no_timestamp", kFile},
-      {"line/syntax/crlf_string_no_timestamp", kFile},
-      {"line/syntax/crlf_blank_line", kFile},
-      {"line/syntax/two_trailing_newlines", kFile},
-      {"line/syntax/blank_line_between", kFile},
-      {"line/syntax/blank_line_first", kFile},
-      {"line/syntax/line_of_spaces_between", kFile},
-      {"line/syntax/comment_only", kFile},
-      {"line/syntax/comments_only_two", kFile},
-      {"line/syntax/empty_payload", kFile},
-      {"line/syntax/newline_only", kFile},
-      {"line/syntax/spaces_only", kFile},
-      {"line/syntax/bom_first", kFile},
-      {"line/lines_api/comment_line", kArray},
-      {"line/lines_api/empty_line", kArray},
-      {"line/lines_api/two_lines_in_one_string", kArray},
-      {"line/lines_api/no_lines", kArray},
-      {"line/lines_api/newline_in_string", kArray},
-      {"line/lines_api/newline_in_tag", kArray},
-      {"line/syntax/invalid_utf8_measurement", kNames},
-      {"line/syntax/invalid_utf8_tag_key", kNames},
-      {"line/syntax/invalid_utf8_field_key", kNames},
-      {"line/name/dot_not_replaced", kNames},
-      {"line/name/dot_in_measurement_not_replaced_two_calls", kNames},
-      {"line/child/measurement_with_dot_not_replaced", kNames},
-      {"line/child_named/dot_in_value_not_replaced", "binding cannot name a child table with a dot"},
-      {"line/existing/other_ts_name_two_calls", kTimestamp},
-      {"line/existing/other_ts_name_new_column_only", kTimestamp},
-      {"line/existing/other_ts_name_new_column_long_keep", kTimestamp},
-      {"line/existing/ts_name_is_second_column", kTimestamp},
-      {"line/existing/ts_name_is_second_column_long_keep", kTimestamp},
-      {"line/existing/virtual_super_table", kNoVirtualTables},
-      {"line/child_delimiter/tags_differ_in_set", "the first line's tags make the child table, not those a hash picks"},
-  };
-  return kCases;
-}
-
 // Of these the rules for payloads are the server's: read so, they must agree.
 bool differs_as_file_only(const Record& record) {
-  const auto meant = on_purpose().find(record.name);
-  return meant != on_purpose().end() && meant->second.starts_with("a file is no payload");
+  const auto& cases = expectations(record.protocol).as_file;
+  const auto meant = cases.find(record.name);
+  return meant != cases.end() && meant->second == kFileRules;
 }
 
 // "" when the loader does with the case what the server did. One loader for all steps, or one for each.
@@ -80,7 +36,7 @@ std::string replay(const Sandbox& sandbox, client::Connection& reader, const Rec
     setup->execute(sql);
   };
   for (const auto& sql : record.setup) run(sql);
-  if (!format::time_unit_from_name(record.precision))
+  if (record.protocol == LineProtocol::line && !format::time_unit_from_name(record.precision))
     return record.steps[0].code == 0x3001 ? "" : "no such precision";  // the command line refuses it
   std::unique_ptr<Loader> loader;
   for (const auto& step : record.steps) {
@@ -89,8 +45,9 @@ std::string replay(const Sandbox& sandbox, client::Connection& reader, const Rec
       continue;
     }
     if (!loader || !one_loader)
-      loader = std::make_unique<Loader>(Loader::Way::stmt, target, database,
-                                        Loader::Settings{record.precision, record.naming(step), payload_rules});
+      loader = std::make_unique<Loader>(
+          Loader::Way::stmt, target, database,
+          Loader::Settings{record.protocol, record.precision, record.naming(step), payload_rules});
     const auto before = loader->result().rejected.size();
     loader->load(step.payload);
     const auto& result = loader->result();
@@ -108,13 +65,18 @@ std::string replay(const Sandbox& sandbox, client::Connection& reader, const Rec
                         {.ttl = false, .winner_open = record.hash_order});
 }
 
-TEST(LineFiles, BecomeWhatSchemalessInsertMakes) {
-  PENSTOCK_NEED_LINE_RECORDS();
+class Files : public testing::TestWithParam<LineProtocol> {};
+
+TEST_P(Files, BecomeWhatSchemalessInsertMakes) {
+  const auto protocol = GetParam();
+  PENSTOCK_NEED_RECORDS(protocol);
+  const auto& expected = expectations(protocol);
+  const auto& on_purpose = expected.as_file;
   const Sandbox sandbox;
   auto reader = sandbox.connect();
   Tally tally, together;
   int number = 0;
-  for (const auto& record : line_records()) {
+  for (const auto& record : records(protocol)) {
     if (const char* only = std::getenv("PENSTOCK_CASE"); only != nullptr && record.name.find(only) == std::string::npos)
       continue;
     const auto attempt = [&](bool one_loader, bool payload_rules) {
@@ -125,8 +87,8 @@ TEST(LineFiles, BecomeWhatSchemalessInsertMakes) {
       }
     };
     const auto difference = attempt(false, false);
-    const auto meant = on_purpose().find(record.name);
-    if (meant != on_purpose().end()) {
+    const auto meant = on_purpose.find(record.name);
+    if (meant != on_purpose.end()) {
       EXPECT_NE(difference, "") << record.name << " agrees by now: take it off the list";
       EXPECT_TRUE(!difference.starts_with("threw") || meant->second == kNoVirtualTables)
           << record.name << " ends the load: " << difference;
@@ -142,18 +104,21 @@ TEST(LineFiles, BecomeWhatSchemalessInsertMakes) {
         std::any_of(record.steps.begin(), record.steps.end(), [](const Step& s) { return !s.sql.empty(); });
     const bool one_key = std::all_of(record.steps.begin(), record.steps.end(),
                                      [&](const Step& s) { return s.table_name_key == record.steps[0].table_name_key; });
-    if (record.single() || has_sql || !one_key || meant != on_purpose().end()) continue;
+    if (record.single() || has_sql || !one_key || meant != on_purpose.end()) continue;
     if (const auto other = attempt(true, false); other.empty()) together.agree();
     else together.differ(record.name, other);
   }
-  tally.print("recorded payloads as files");
-  together.print("recorded calls as chunks of one load");
+  tally.print(std::string("recorded payloads as files, ") + protocol_name(protocol));
+  together.print(std::string("recorded calls as chunks of one load, ") + protocol_name(protocol));
   EXPECT_EQ(tally.differing(), 0U);
   if (std::getenv("PENSTOCK_CASE") == nullptr) {
-    EXPECT_GE(tally.agreeing(), 964U);
+    EXPECT_GE(tally.agreeing(), expected.least_as_file);
   }
   EXPECT_EQ(together.differing(), 0U);
 }
+
+INSTANTIATE_TEST_SUITE_P(Protocols, Files, testing::ValuesIn(tested_protocols()),
+                         [](const auto& tested) { return protocol_name(tested.param); });
 
 }  // namespace
 }  // namespace penstock::conformance

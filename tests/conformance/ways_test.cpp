@@ -34,7 +34,7 @@ Both load_both(const Sandbox& sandbox, client::Connection& reader, const Record&
       auto setup = sandbox.connect(database_name);
       for (const auto& sql : record.setup) setup.execute(sql);
     }
-    Loader loader(way, target, database, {record.precision, record.naming(record.steps[0]), false});
+    Loader loader(way, target, database, {record.protocol, record.precision, record.naming(record.steps[0]), false});
     for (const auto& chunk : chunks) loader.load(chunk);
     (stmt ? both.by_stmt : both.by_schemaless) = loader.result();
     (stmt ? both.stmt : both.schemaless) = read_state(reader, database_name);
@@ -42,24 +42,18 @@ Both load_both(const Sandbox& sandbox, client::Connection& reader, const Record&
   return both;
 }
 
-// Where the two ways differ: what only the server's own parser can say, see docs/schemaless-differences.md.
-const std::map<std::string, std::string>& on_purpose() {
-  static const std::map<std::string, std::string> kCases{
-      {"line/name/dot_not_replaced", "SQL cannot say the name"},
-      {"line/child/measurement_with_dot_not_replaced", "SQL cannot say the name"},
-      {"line/child_named/dot_in_value_not_replaced", "binding cannot name a child table with a dot"},
-      {"line/existing/virtual_super_table", "the sandbox has no virtual tables"},
-  };
-  return kCases;
-}
+class BothWays : public testing::TestWithParam<LineProtocol> {};
 
-TEST(WaysToWrite, MakeTheSameOfRecordedPayloads) {
-  PENSTOCK_NEED_LINE_RECORDS();
+TEST_P(BothWays, MakeTheSameOfRecordedPayloads) {
+  const auto protocol = GetParam();
+  PENSTOCK_NEED_RECORDS(protocol);
+  const auto& expected = expectations(protocol);
+  const auto& on_purpose = expected.both_ways;
   const Sandbox sandbox;
   auto reader = sandbox.connect();
   Tally tally;
   int number = 0;
-  for (const auto& record : line_records()) {
+  for (const auto& record : records(protocol)) {
     if (const char* only = std::getenv("PENSTOCK_CASE"); only != nullptr && record.name.find(only) == std::string::npos)
       continue;
     if (!record.single() || !record.accepted()) continue;
@@ -67,7 +61,7 @@ TEST(WaysToWrite, MakeTheSameOfRecordedPayloads) {
       tally.set_aside("lines that are not UTF-8 cannot be forwarded", record.name);
       continue;
     }
-    if (const auto meant = on_purpose().find(record.name); meant != on_purpose().end()) {
+    if (const auto meant = on_purpose.find(record.name); meant != on_purpose.end()) {
       tally.set_aside(meant->second, record.name);
       continue;
     }
@@ -83,12 +77,15 @@ TEST(WaysToWrite, MakeTheSameOfRecordedPayloads) {
     if (difference.empty()) tally.agree();
     else tally.differ(record.name, difference);
   }
-  tally.print("recorded payloads written both ways");
+  tally.print(std::string("recorded payloads written both ways, ") + protocol_name(protocol));
   EXPECT_EQ(tally.differing(), 0U);
   if (std::getenv("PENSTOCK_CASE") == nullptr) {
-    EXPECT_GE(tally.agreeing(), 570U);
+    EXPECT_GE(tally.agreeing(), expected.least_both_ways);
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(Protocols, BothWays, testing::ValuesIn(tested_protocols()),
+                         [](const auto& tested) { return protocol_name(tested.param); });
 
 // Lines of an agent, as it wrote them, cut into chunks of some hundred lines.
 std::vector<std::string> telegraf_chunks(std::size_t most_lines) {
