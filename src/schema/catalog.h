@@ -6,9 +6,17 @@
 #include <string_view>
 #include <vector>
 
+#include "base/error.h"
 #include "data/schema.h"
 
 namespace penstock::schema {
+
+/// The server refuses a change of the schema for its content (a limit, a name, a conflict): rows that need it cannot be
+/// written, others can.
+class ChangeRefused : public Error {
+ public:
+  ChangeRefused(const std::string& what, std::int32_t server_code) : Error(Errc::server, what, server_code) {}
+};
 
 /// What exists on the server, and how it is changed. Called by the schema stage only, on a connection of its own.
 /// Every call may throw Error; a lost connection is mended inside.
@@ -24,11 +32,13 @@ class Catalog {
   };
   struct Found {
     Kind kind = Kind::none;
-    data::SuperTable table;  ///< when it is a super table
+    data::SuperTable table;   ///< when it is a super table
+    bool is_virtual = false;  ///< a virtual super table: it takes rows that nobody can ever read
   };
   /// What stands under that name now (never from a cache).
   virtual Found describe(std::string_view name) = 0;
   /// Creates it unless it exists; the caller describes it again, for another loader may have been first.
+  /// This and the following throw ChangeRefused, and Error when nothing of the kind will get through (rights).
   virtual void create(const data::SuperTable& table) = 0;
 
   enum class Part { column, tag };

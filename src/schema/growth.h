@@ -5,8 +5,10 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "data/row_set.h"
@@ -53,7 +55,8 @@ struct TableState {
   data::SuperTableRef* ref = nullptr;
   data::SuperTable on_server;  ///< as described last
   bool exists = false;
-  data::Reason refused;  ///< not empty: no row of this table can be written
+  data::Reason refused;         ///< not empty: no row of this table can be written
+  data::Reason change_refused;  ///< not empty: why the server does not change it as the present chunk needs
   std::shared_ptr<const TableVersion> version;
   std::vector<std::uint16_t> bound_tags;  ///< [tag keys] index in version->tags or kNoSlot; shorter: none
   std::unordered_map<std::string, std::unique_ptr<data::ResolvedShape>> shapes;  // by columns, as bytes
@@ -71,14 +74,18 @@ class Growth {
     std::string default_tag = "_tag_null";  ///< for super tables without tags
     /// Off: a child table whose name holds a dot is refused, because a bound name is read as database.table.
     bool dots_in_child_names = false;
+    /// Values of another type than their column are converted where nothing is lost (schema/coerce.h); off: their rows
+    /// are refused. Rows of declared tables, which have no types of their own, are always converted.
+    bool coerce = false;
     /// Told each statement that changed the schema, for the log and the report.
-    std::function<void(const std::string& statement)> on_change;
+    std::function<void(const std::string& statement)> on_change = {};
   };
   Growth(Catalog& catalog, Registry& registry, Options options);
   ~Growth();
 
   /// Admits the rows of a chunk: creates and alters what they need, resolves their shapes, refuses what does not fit
-  /// (with a Reject each). Chunks must come in input order. Throws Error when the server cannot be asked or changed.
+  /// (with a Reject each): row by row in input order where a limit of TDengine is met. Chunks must come in input order.
+  /// Throws Error when the server cannot be asked or changed.
   void admit(data::RowSet& rows);
 
   /// What speaks against the rows as a whole, nothing if all of them fit; looks and changes nothing. For a caller that
@@ -92,20 +99,34 @@ class Growth {
   struct Plan;
   /// What becomes of the rows of a chunk.
   struct Verdict {
-    std::vector<data::Reason> refused;  ///< [shapes] not empty: all rows of the shape are refused
-    std::vector<std::uint32_t> rows;    ///< [shapes] rows whose tags fit
+    std::vector<data::Reason> refused;           ///< [shapes] not empty: all rows of the shape are refused
+    std::vector<std::uint32_t> rows;             ///< [shapes] rows that fit
+    std::unordered_set<const data::Row*> unfit;  ///< rows whose tags do not
   };
   TableState& state_of(data::SuperTableRef* ref);
   void look_up(TableState& state);
+  /// Whether something fits; `beyond`: not within a limit, so that other rows of the same shape may.
+  enum class Fit : std::uint8_t { yes, no, beyond };
+  enum class Commit : bool { no, yes };
   void admit_table(TableState& state, data::RowSet& rows, Verdict& verdict);
-  Plan make_plan(TableState& state, data::RowSet& rows, Verdict& verdict);
-  bool plan_columns(const data::Shape& shape, Plan& plan, data::Reason& why) const;
-  bool plan_tags(const data::Series& series, Plan& plan, data::Reason& why) const;
-  bool settled(const TableState& state, const data::Series& series) const noexcept;
+  Plan begin_plan(const TableState& state) const;
+  Plan make_plan(TableState& state, data::RowSet& rows, Verdict& verdict, bool whole_shapes);
+  bool plan_shapes(TableState& state, data::RowSet& rows, Plan& plan, Verdict& verdict, bool whole_shapes);
+  void plan_rows(TableState& state, data::RowSet& rows, Plan& plan, Verdict& verdict);
+  void convert(std::uint32_t shape, data::RowSet& rows, const Plan& plan, Verdict& verdict);
+  Fit plan_columns(const data::Shape& shape, std::span<const std::uint32_t> lengths, Plan& plan,
+                   data::Reason& why) const;
+  Fit plan_tags(const data::Series& series, Plan& plan, data::Reason& why, Commit commit = Commit::yes) const;
+  bool settled(const TableState& state, const data::Series& series) const;
+  bool converts(const data::SuperTableRef& table) const noexcept {
+    return options_.coerce || table.declared != nullptr;
+  }
   bool unbindable(const data::ChildTable& child) const noexcept {
-    return !options_.dots_in_child_names && child.name.find('.') != std::string_view::npos;
+    return child.name.empty() || child.name.size() > data::Limits::table_name ||
+           (!options_.dots_in_child_names && child.name.find('.') != std::string_view::npos);
   }
   bool apply(TableState& state, const Plan& plan);
+  void change(const TableState& state, const Plan& plan, const std::function<void(std::string)>& tell);
   void renew_version(TableState& state, const Plan& plan);
   const data::ResolvedShape* resolve(TableState& state, const data::Shape& shape) const;
 
