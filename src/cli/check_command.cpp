@@ -107,6 +107,7 @@ int Check::run() {
   plan.budget = &budget_;
   plan.counters = &counters_;
   plan.threads = threads_;
+  plan.selection = options_.selection;
   plan.look = [this](sink::ParsedChunk& chunk) { look(chunk); };
   const auto result = pipeline::run(plan, stop);
   if (result.error) std::rethrow_exception(result.error);

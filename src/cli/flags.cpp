@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "cli/instant.h"
 
 namespace penstock::cli {
 namespace {
@@ -88,6 +89,13 @@ void add_source_flags(CLI::App& command, SourceFlags& flags) {
       ->capture_default_str();
   command.add_flag("--no-mmap", flags.no_mmap, "Read plain files instead of mapping them (files that change)")
       ->group(input);
+
+  const auto* const rows = "Which rows (the others are read, counted and left out)";
+  command.add_option("--since", flags.since, "Not before this time: 2024-05-01T06:00:00Z, 1714536000s, -7d")
+      ->group(rows);
+  command.add_option("--until", flags.until, "Before this time, written as for --since")->group(rows);
+  command.add_option("--limit", flags.limit, "The first N rows of the whole load; reading stops behind them")
+      ->group(rows);
 
   const auto* const names = "Table names (as the settings of TDengine's client)";
   command.add_option("--table-name-key", flags.table_name_key, "Tag whose value names the child table")->group(names);
@@ -199,6 +207,18 @@ SourceOptions to_options(const SourceFlags& flags) {
   if (flags.skip_lines > 0) csv.skip_lines = flags.skip_lines;
   if (options.precision && csv.time_format == "auto") csv.time_format = flags.precision;
   schema::validate(csv);
+  auto& selection = options.selection;
+  const auto now = instant_now();
+  if (!flags.since.empty()) selection.since = instant_flag("--since", flags.since, csv.timezone, now);
+  if (!flags.until.empty()) selection.until = instant_flag("--until", flags.until, csv.timezone, now);
+  if (selection.since && selection.until && *selection.since >= *selection.until)
+    refuse("--since", flags.since, fmt::format("no row can be before --until {} too", flags.until));
+  if (!flags.limit.empty()) {
+    const auto limit = parse_size(flags.limit, 1000);
+    if (!limit || *limit == 0 || flags.limit.find_first_of("bB") != std::string::npos)
+      refuse("--limit", flags.limit, "give a number of rows, at least 1, such as 1000 or 10k");
+    selection.limit = *limit;
+  }
   return options;
 }
 

@@ -64,6 +64,9 @@ LoadPlan check_flags(const LoadFlags& flags) {
   plan.source = to_options(flags.source);
   plan.source.forward_lines = flags.write == "schemaless";
   plan.source.allow_precision_loss = flags.allow_precision_loss;
+  if (plan.source.forward_lines && (plan.source.selection.since || plan.source.selection.until))
+    throw Error(Errc::config,
+                "--since and --until need the times of the lines, which --write schemaless does not read");
   plan.inputs = io::expand_inputs(flags.source.sources);
   const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
   plan.threads = flags.threads > 0 ? flags.threads : cores;
@@ -256,6 +259,7 @@ int Load::run() {
     run.budget = &budget_;
     run.counters = &counters_;
     run.threads = plan_.threads;
+    run.selection = plan_.source.selection;
     result = pipeline::run(run, stop_);
   }
   say_notes();
@@ -277,7 +281,8 @@ void Load::refuse_before_the_first_row(const pipeline::RunResult& result) const 
 int Load::finish(const pipeline::RunResult& result, std::chrono::nanoseconds elapsed, int signal) {
   report::Summary summary;
   const auto tally = [](const pipeline::SourceRows& rows) {
-    return report::Tally{rows.read, rows.written, rows.rejected, rows.not_done(), rows.merged, rows.text_bytes};
+    return report::Tally{rows.read,       rows.written, rows.rejected,  rows.left_out,
+                         rows.not_done(), rows.merged,  rows.text_bytes};
   };
   summary.total = tally(ledger_.total());
   summary.merged_by_precision = counters_.rows_merged_by_precision;

@@ -49,6 +49,16 @@ data::Precision precision_for(format::TimeUnit unit) noexcept {
   }
 }
 
+void SourceOpener::set_target(TargetTimes times, Describe describe) {
+  times_ = std::move(times);
+  describe_ = std::move(describe);
+  // Rows that are left out for their time need not be refused for it before.
+  const auto ns = [](const pipeline::Instant& instant) { return instant.rounded_up(data::Precision::nanoseconds); };
+  const auto& [since, until, limit] = options_.selection;
+  if (since && ns(*since) >= times_.first_ns) times_.first_ns = INT64_MIN;
+  if (until && ns(*until) <= times_.last_ns) times_.last_ns = INT64_MAX;
+}
+
 void SourceOpener::note(std::string text) {
   const std::lock_guard lock(notes_mutex_);
   if (std::find(noted_.begin(), noted_.end(), text) != noted_.end()) return;
@@ -111,7 +121,7 @@ std::shared_ptr<const format::CsvPlan> SourceOpener::plan_csv(const io::Input& i
   std::optional<data::SuperTable> existing;
   if (describe_) existing = describe_(table);
   auto plan = std::make_shared<format::CsvPlan>(
-      format::make_plan(sample, options_.mapping, default_table, existing ? &*existing : nullptr));
+      format::make_plan(sample, options_.mapping, default_table, {existing ? &*existing : nullptr}));
   for (const auto& text : plan->notes) note(fmt::format("{}: {}", input.name, text));
   return plan;
 }

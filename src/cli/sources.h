@@ -30,6 +30,7 @@ struct SourceOptions {
   bool use_mmap = true;
   bool forward_lines = false;  ///< --write schemaless
   bool allow_precision_loss = false;
+  pipeline::Selection selection;  ///< --since, --until, --limit
 };
 
 /// What is known of the target before the first row.
@@ -53,10 +54,7 @@ class SourceOpener {
   /// Throws Error.
   data::Precision probe(const io::Input& input);
   /// To be set before the first open().
-  void set_target(TargetTimes times, Describe describe) {
-    times_ = std::move(times);
-    describe_ = std::move(describe);
-  }
+  void set_target(TargetTimes times, Describe describe);
   void set_chunk_bytes(std::size_t bytes) { chunk_bytes_ = bytes; }
 
   pipeline::OpenedSource open(const io::Input& input, std::uint32_t source);

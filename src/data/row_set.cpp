@@ -48,6 +48,28 @@ void RowSet::new_text_slab(std::size_t bytes) {
   text_end_ = text_at_ + text_slabs_.back().size;
 }
 
+// Finds the longest values of the touched shapes among the rows that are still there.
+void RowSet::measure_again(std::span<const char> touched) {
+  bool any = false;
+  for (std::size_t i = 0; i < touched.size(); ++i) {
+    if (touched[i] == 0) continue;
+    auto& longest = shapes_[i].max_length;
+    any = any || std::any_of(longest.begin(), longest.end(), [](std::uint32_t length) { return length > 0; });
+    std::fill(longest.begin(), longest.end(), 0);
+  }
+  if (!any) return;
+  for_each_row([&](Row& row) {
+    if (row.shape == kRefusedShape || row.shape >= touched.size() || touched[row.shape] == 0) return;
+    Shape& shape = shapes_[row.shape];
+    for (std::size_t f = 0; f < shape.fields.size(); ++f) {
+      if (!is_variable(shape.fields[f].type)) continue;
+      if (shape.nullable && Shape::is_null(row, shape.fields.size(), f)) continue;
+      if (row.slots()[f] == 0) continue;
+      shape.max_length[f] = std::max(shape.max_length[f], static_cast<std::uint32_t>(text_of(row.slots()[f]).size()));
+    }
+  });
+}
+
 std::string_view RowSet::add_name(std::string_view name) { return text_of(add_text(name)); }
 
 }  // namespace penstock::data

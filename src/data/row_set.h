@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/memory_budget.h"
@@ -98,6 +99,14 @@ struct Reject {
   std::uint32_t length = 0;  ///< of the record without its line end
   std::uint32_t column = 0;  ///< byte in the record where it went wrong, from 1; 0: the record as a whole
   Reason reason;
+  std::uint32_t line = 0;  ///< lines of the chunk's text before it; filled by the pipeline
+};
+
+/// A place in the text that no row tells of, but that decides what the rows behind it are ("# CONTEXT-DATABASE: x" of a
+/// dump): chunks are parsed in any order, so parsers note it and the serial stage judges.
+struct Mark {
+  std::uint32_t offset = 0;  ///< in the chunk's text
+  std::string_view text;     ///< in the RowSet's memory (add_name())
 };
 
 /// The rows of one chunk. Filled by one worker, then handed on; immutable once the schema stage is done with it.
@@ -154,6 +163,9 @@ class RowSet {
 
   void reject(Reject&& reject) { rejects_.push_back(std::move(reject)); }
 
+  /// In the order of the text.
+  void note_mark(Mark mark) { marks_.push_back(mark); }
+
   /// Line ends in the chunk's text, for line numbers; records that are neither row nor reject (comments, blank lines).
   void set_lines(std::uint64_t lines) noexcept { lines_ = lines; }
 
@@ -169,6 +181,11 @@ class RowSet {
   [[nodiscard]] std::size_t row_count() const noexcept { return row_count_; }
   [[nodiscard]] std::span<Fresh> fresh() noexcept { return fresh_; }
   [[nodiscard]] std::vector<Reject>& rejects() noexcept { return rejects_; }
+  [[nodiscard]] std::span<const Mark> marks() const noexcept { return marks_; }
+  /// Records that leave_out_rows() and leave_out_rejects() took away.
+  [[nodiscard]] std::size_t left_out() const noexcept { return left_out_rows_ + left_out_rejects_; }
+  /// All records, also rejected and left out ones; before the schema stage, which rejects rows that are counted here.
+  [[nodiscard]] std::size_t record_count() const noexcept { return row_count_ + rejects_.size() + left_out_rejects_; }
   [[nodiscard]] std::uint64_t lines() const noexcept { return lines_; }
   [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
 
@@ -193,6 +210,33 @@ class RowSet {
     row.slots()[0] = bytes;
   }
 
+  /// Takes the rows out for which `out(const Row&)` holds, as if they were not in the input: no reject tells of them,
+  /// and their shapes count and measure only the rows that stay, so that they make no table, column or width. Before
+  /// the schema stage. Returns how many.
+  template <class Out>
+  std::size_t leave_out_rows(Out&& out) {
+    std::vector<char> touched;
+    std::size_t count = 0;
+    for_each_row([&](Row& row) {
+      if (row.shape == kRefusedShape || !out(static_cast<const Row&>(row))) return;
+      touched.resize(shapes_.size());
+      touched[row.shape] = 1;
+      --shapes_[row.shape].rows;
+      refuse(row);
+      ++count;
+    });
+    if (count > 0) measure_again(touched);
+    left_out_rows_ += count;
+    return count;
+  }
+  /// The same for rejects of the parser.
+  template <class Out>
+  std::size_t leave_out_rejects(Out&& out) {
+    const auto count = std::erase_if(rejects_, std::forward<Out>(out));
+    left_out_rejects_ += count;
+    return count;
+  }
+
  private:
   struct Slab {
     std::unique_ptr<char[]> memory;
@@ -206,6 +250,7 @@ class RowSet {
     if (!row_slabs_.empty()) row_slabs_.back().used = row_at_;
   }
   Slab make_slab(std::size_t bytes);
+  void measure_again(std::span<const char> touched);
 
   MemoryBudget* budget_;
   std::size_t bytes_ = 0;
@@ -220,6 +265,9 @@ class RowSet {
   std::size_t row_count_ = 0;
   std::vector<Fresh> fresh_;
   std::vector<Reject> rejects_;
+  std::vector<Mark> marks_;
+  std::size_t left_out_rows_ = 0;
+  std::size_t left_out_rejects_ = 0;
   std::uint64_t lines_ = 0;
 };
 

@@ -5,7 +5,8 @@
 namespace penstock::pipeline {
 
 void Ledger::open([[maybe_unused]] std::uint64_t seq, std::uint32_t source, std::uint64_t end_offset,
-                  std::uint32_t parts, std::uint64_t rows, std::uint64_t rejected, std::uint64_t text_bytes) {
+                  std::uint32_t parts, std::uint64_t rows, std::uint64_t rejected, std::uint64_t text_bytes,
+                  std::uint64_t left_out) {
   const std::lock_guard lock(mutex_);
   assert(seq == base_ + open_.size() && "chunks are opened in order");
   open_.push_back({source, parts, end_offset});
@@ -13,6 +14,7 @@ void Ledger::open([[maybe_unused]] std::uint64_t seq, std::uint32_t source, std:
   s.read += rows;
   s.rejected += rejected;
   s.text_bytes += text_bytes;
+  s.left_out += left_out;
   advance();
 }
 
@@ -49,6 +51,7 @@ SourceRows Ledger::total() const {
     sum.read += s.read;
     sum.written += s.written;
     sum.rejected += s.rejected;
+    sum.left_out += s.left_out;
     sum.merged += s.merged;
     sum.text_bytes += s.text_bytes;
   }

@@ -18,9 +18,10 @@ struct SourceRows {
   std::uint64_t read = 0;
   std::uint64_t written = 0;
   std::uint64_t rejected = 0;
+  std::uint64_t left_out = 0;  ///< by --since, --until, --limit and the like
   std::uint64_t merged = 0;
   std::uint64_t text_bytes = 0;
-  [[nodiscard]] std::uint64_t not_done() const noexcept { return read - written - rejected; }
+  [[nodiscard]] std::uint64_t not_done() const noexcept { return read - written - rejected - left_out; }
 };
 
 /// Knows what became of every row, and how far each source is settled without a gap. Any thread; taken once a chunk
@@ -29,10 +30,11 @@ class Ledger {
  public:
   explicit Ledger(std::size_t sources) : sources_(sources), settled_(sources, 0) {}
 
-  /// A chunk enters, in order of `seq` (0, 1, 2, …): its rows (rejected ones included), the rejected ones (which must
-  /// be on disk or in its buffer already), how many parts lanes hold of it, and where it ends in its source.
+  /// A chunk enters, in order of `seq` (0, 1, 2, …): its rows (rejected and left out ones included), the rejected ones
+  /// (which must be on disk or in its buffer already), the left out ones, how many parts lanes hold of it, and where it
+  /// ends in its source.
   void open(std::uint64_t seq, std::uint32_t source, std::uint64_t end_offset, std::uint32_t parts, std::uint64_t rows,
-            std::uint64_t rejected, std::uint64_t text_bytes);
+            std::uint64_t rejected, std::uint64_t text_bytes, std::uint64_t left_out = 0);
   /// A part's rows are all written or rejected.
   void settle(std::uint64_t seq, std::uint64_t written, std::uint64_t rejected, std::uint64_t merged) {
     count(seq, written, rejected, merged, true);

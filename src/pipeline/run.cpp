@@ -29,6 +29,9 @@ RunResult run(const RunPlan& plan, std::stop_source stop) {
   DispatchStage dispatch(plan);
   if (plan.lanes != nullptr) plan.lanes->on_failure([stop]() mutable { stop.request_stop(); });
   const auto token = stop.get_token();
+  // Ends the reading alone, also one that waits for a pipe: by a stop from outside, or once no more rows are wanted.
+  std::stop_source enough;
+  const std::stop_callback forward(token, [&enough] { enough.request_stop(); });
   bool drain = true;
   std::atomic<bool> ended{false};
   bool dispatch_ended = false;
@@ -42,7 +45,7 @@ RunResult run(const RunPlan& plan, std::stop_source stop) {
   const auto read = tbb::make_filter<void, Token>(filter_mode::serial_in_order, [&](tbb::flow_control& flow) -> Token {
     auto item = std::make_shared<Item>();
     try {
-      if (!ended) item->work = reader.next(token);
+      if (!ended) item->work = reader.next(enough.get_token());
     } catch (...) {
       item->error = std::current_exception();
       ended = true;
@@ -67,6 +70,10 @@ RunResult run(const RunPlan& plan, std::stop_source stop) {
     if (item->error) return fail(item->error);
     try {
       dispatch.take(*item->work);
+      if (dispatch.full()) {
+        dispatch_ended = true;
+        enough.request_stop();
+      }
     } catch (...) {
       fail(std::current_exception());
     }

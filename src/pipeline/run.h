@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -37,6 +38,11 @@ class ParserPool {
   std::vector<std::unique_ptr<format::Parser>> idle_;
 };
 
+/// Looks at a parsed chunk before anything is decided about its rows and takes away those that are not wanted
+/// (RowSet::leave_out_rows(), leave_out_rejects()), for instance by the marks that its parser noted. Called in input
+/// order, one chunk at a time.
+using RowFilter = std::function<void(const io::Chunk&, data::RowSet&)>;
+
 /// A source that is ready to be read.
 struct OpenedSource {
   std::unique_ptr<io::Reader> reader;
@@ -45,6 +51,24 @@ struct OpenedSource {
   std::string reject_header;  ///< first line of its reject file, without line end
   std::string reject_extension;
   std::string load_with;  ///< flags that load its reject file again
+  RowFilter filter;       ///< may be empty
+};
+
+/// A moment: seconds and nanoseconds since 1970.
+struct Instant {
+  std::int64_t seconds = 0;
+  std::uint32_t nanoseconds = 0;
+  /// The first moment from this on that `unit` can say; the earliest or latest where the unit does not reach.
+  [[nodiscard]] std::int64_t rounded_up(data::Precision unit) const noexcept;
+  auto operator<=>(const Instant&) const = default;
+};
+
+/// Which rows of the input are wanted; the others are read and left out.
+struct Selection {
+  std::optional<Instant> since;      ///< rows before it are left out
+  std::optional<Instant> until;      ///< rows at and after it are left out
+  std::uint64_t limit = UINT64_MAX;  ///< records of the whole run, rejected ones included, that are not left out;
+                                     ///< reading stops behind the last
 };
 
 /// Everything a run needs; all of it outlives the run.
@@ -62,6 +86,7 @@ struct RunPlan {
   report::Counters* counters = nullptr;
   unsigned threads = 1;  ///< parse width
   std::size_t chunk_bytes = std::size_t{1} << 20;
+  Selection selection;
   /// Called in input order for every admitted chunk, before its rows go to lanes. May be empty.
   std::function<void(sink::ParsedChunk&)> look;
 };

@@ -31,11 +31,22 @@ std::uint64_t line_of(const sink::ParsedChunk& chunk, std::uint32_t offset) {
   return chunk.first_line + static_cast<std::uint64_t>(std::count(before.begin(), before.end(), '\n'));
 }
 
+std::int64_t Instant::rounded_up(data::Precision unit) const noexcept {
+  const auto per_second = data::units_per_second(unit);
+  const auto unit_ns = 1'000'000'000 / per_second;
+  std::int64_t time = 0;
+  if (__builtin_mul_overflow(seconds, per_second, &time) ||
+      __builtin_add_overflow(time, (nanoseconds + unit_ns - 1) / unit_ns, &time))
+    return seconds < 0 ? INT64_MIN : INT64_MAX;
+  return time;
+}
+
 bool ReadStage::open_next() {
   while (index_ < plan_.inputs.size()) {
     const auto source = index_++;
     try {
       source_ = plan_.open(plan_.inputs[source], source);
+      filter_ = source_.filter ? std::make_shared<const RowFilter>(std::move(source_.filter)) : nullptr;
       ends_[source].format = source_.format;
       ends_[source].compression = io::to_string(source_.reader->compression());
       plan_.rejects->describe(source, source_.reject_header, source_.reject_extension, source_.load_with);
@@ -90,6 +101,7 @@ std::unique_ptr<Work> ReadStage::next(const std::stop_token& stop) {
       work->chunk->chunk.seq = seq_++;
       work->chunk->chunk.source = source;
       work->parsers = source_.parsers;
+      work->filter = filter_;
       return work;
     }
     plan_.budget->release(work->reserved);
@@ -99,6 +111,17 @@ std::unique_ptr<Work> ReadStage::next(const std::stop_token& stop) {
   }
 }
 
+namespace {
+
+void leave_out_by_time(const Selection& selection, data::RowSet& rows) {
+  if (!selection.since && !selection.until) return;
+  const auto first = selection.since ? selection.since->rounded_up(rows.time_unit()) : INT64_MIN;
+  const auto end = selection.until ? selection.until->rounded_up(rows.time_unit()) : INT64_MAX;
+  rows.leave_out_rows([&](const data::Row& row) { return row.time < first || row.time >= end; });
+}
+
+}  // namespace
+
 void parse(const RunPlan& plan, Work& work) {
   auto& chunk = *work.chunk;
   if (!chunk.chunk.oversized && !chunk.chunk.broken_quote) {
@@ -106,13 +129,16 @@ void parse(const RunPlan& plan, Work& work) {
     auto parser = work.parsers->take();
     parser->parse(chunk.chunk, chunk.rows);
     work.parsers->give_back(std::move(parser));
+    leave_out_by_time(plan.selection, chunk.rows);
     if (io::damaged(chunk.chunk)) {
       work.damaged = true;
     } else if (plan.lanes != nullptr) {
       const auto lanes = plan.lanes->size();
       work.by_lane.resize(lanes);
       for (auto& rows : work.by_lane) rows.reserve(chunk.rows.row_count() / lanes + 16);
-      chunk.rows.for_each_row([&](data::Row& row) { work.by_lane[row.child % lanes].push_back(&row); });
+      chunk.rows.for_each_row([&](data::Row& row) {
+        if (row.shape != data::kRefusedShape) work.by_lane[row.child % lanes].push_back(&row);
+      });
     }
   }
   plan.budget->release(work.reserved);
@@ -134,6 +160,7 @@ void DispatchStage::take_oversized(sink::ParsedChunk& chunk) {
   const auto length = chunk.chunk.offset + chunk.chunk.text.size() - oversized_begin_;
   plan_.counters->rows_read.fetch_add(1, std::memory_order_relaxed);
   plan_.counters->rows_rejected.fetch_add(1, std::memory_order_relaxed);
+  if (limit_ != UINT64_MAX) --limit_;
   const auto reason = fmt::format("the record is {} bytes long, more than --max-record allows", length);
   plan_.rejects->put({source, next_line_[source], oversized_begin_, 0, 0, false, reason, piece},
                      plan_.counters->rows_read.load(std::memory_order_relaxed));
@@ -159,6 +186,35 @@ void DispatchStage::write_rejects(sink::ParsedChunk& chunk) {
                         chunk.chunk.text.substr(reject->offset, reject->length)});
   }
   plan_.rejects->check_limits(plan_.counters->rows_read.load(std::memory_order_relaxed));
+}
+
+void DispatchStage::leave_out(Work& work) {
+  auto& rows = work.chunk->rows;
+  const auto before = rows.left_out();
+  if (work.filter) (*work.filter)(work.chunk->chunk, rows);
+  if (limit_ != UINT64_MAX) {
+    const auto wanted = rows.record_count() - rows.left_out();
+    if (wanted <= limit_) {
+      limit_ -= wanted;
+    } else {
+      // Where the last record that is wanted stands, rows and rejects together.
+      std::vector<std::uint32_t> offsets;
+      offsets.reserve(wanted);
+      rows.for_each_row([&](const data::Row& row) {
+        if (row.shape != data::kRefusedShape) offsets.push_back(row.offset);
+      });
+      for (const auto& reject : rows.rejects()) offsets.push_back(reject.offset);
+      const auto end = offsets.begin() + static_cast<std::ptrdiff_t>(limit_);
+      std::nth_element(offsets.begin(), end, offsets.end());
+      const auto from = *end;
+      rows.leave_out_rows([&](const data::Row& row) { return row.offset >= from; });
+      rows.leave_out_rejects([&](const data::Reject& reject) { return reject.offset >= from; });
+      limit_ = 0;
+    }
+  }
+  if (rows.left_out() == before) return;
+  for (auto& lane : work.by_lane)
+    std::erase_if(lane, [](const data::Row* row) { return row->shape == data::kRefusedShape; });
 }
 
 void DispatchStage::take(Work& work) {
@@ -189,8 +245,11 @@ void DispatchStage::take(Work& work) {
   }
   chunk.first_line = next_line_[source];
   next_line_[source] += chunk.rows.lines();
+  leave_out(work);
   // Rejects of the parser and of the schema stage alike were read as rows.
-  const auto read = chunk.rows.row_count() + chunk.rows.rejects().size();
+  const auto read = chunk.rows.record_count();
+  const auto left_out = chunk.rows.left_out();
+  counters.rows_left_out.fetch_add(left_out, std::memory_order_relaxed);
   counters.rows_read.fetch_add(read, std::memory_order_relaxed);
   if (plan_.growth != nullptr) {
     const report::Busy busy(counters, report::Stage::schema);
@@ -207,7 +266,7 @@ void DispatchStage::take(Work& work) {
   std::uint32_t parts = 0;
   for (const auto& rows : work.by_lane) parts += !rows.empty();
   plan_.ledger->open(chunk.chunk.seq, source, chunk.chunk.offset + chunk.chunk.text.size(), parts, read, rejected,
-                     chunk.chunk.text.size());
+                     chunk.chunk.text.size(), left_out);
   write_rejects(chunk);  // may throw a limit: the ledger has the rows by now
   if (plan_.look) plan_.look(chunk);
   for (std::uint32_t lane = 0; lane < work.by_lane.size(); ++lane)

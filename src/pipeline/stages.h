@@ -16,6 +16,7 @@ namespace penstock::pipeline {
 struct Work {
   std::shared_ptr<sink::ParsedChunk> chunk;
   std::shared_ptr<ParserPool> parsers;
+  std::shared_ptr<const RowFilter> filter;       ///< of the source; null: none
   std::size_t reserved = 0;                      ///< of the memory budget, until the rows are charged
   std::vector<std::vector<data::Row*>> by_lane;  ///< [lanes]
   bool damaged = false;                          ///< the source went bad under the chunk: no row of it is used
@@ -35,7 +36,8 @@ class ReadStage {
   const RunPlan& plan_;
   std::vector<SourceEnd>& ends_;
   OpenedSource source_;
-  std::uint32_t index_ = 0;  // of the next input
+  std::shared_ptr<const RowFilter> filter_;  // of the open source
+  std::uint32_t index_ = 0;                  // of the next input
   std::uint64_t seq_ = 0;
   std::uint64_t bytes_before_ = 0;                                                       // of finished sources
   std::shared_ptr<std::atomic<int>> under_way_ = std::make_shared<std::atomic<int>>(0);  // chunks not yet let go of
@@ -49,14 +51,19 @@ void parse(const RunPlan& plan, Work& work);
 /// Third stage, serial, in order: schema, rejects, ledger, lanes.
 class DispatchStage {
  public:
-  explicit DispatchStage(const RunPlan& plan) : plan_(plan), next_line_(plan.inputs.size(), 1) {}
+  explicit DispatchStage(const RunPlan& plan)
+      : plan_(plan), next_line_(plan.inputs.size(), 1), limit_(plan.selection.limit) {}
   void take(Work& work);
+  /// No more rows are wanted (Selection::limit): what follows need not be read.
+  [[nodiscard]] bool full() const noexcept { return limit_ == 0; }
 
  private:
+  void leave_out(Work& work);
   void take_oversized(sink::ParsedChunk& chunk);
   void write_rejects(sink::ParsedChunk& chunk);
   const RunPlan& plan_;
   std::vector<std::uint64_t> next_line_;
+  std::uint64_t limit_;  // records still wanted
   std::uint64_t oversized_begin_ = 0;
   std::optional<std::uint32_t> oversized_source_;  // whose record is in the middle of its pieces
 };

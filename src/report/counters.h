@@ -23,6 +23,7 @@ struct Counters {
   std::atomic<std::uint64_t> rows_read{0};
   std::atomic<std::uint64_t> rows_written{0};
   std::atomic<std::uint64_t> rows_rejected{0};
+  std::atomic<std::uint64_t> rows_left_out{0};  ///< by --since, --until, --limit and the like
   std::atomic<std::uint64_t> rows_merged{0};
   std::atomic<std::uint64_t> rows_merged_by_precision{0};
   std::atomic<std::uint64_t> requests{0};

@@ -34,7 +34,8 @@ std::string progress_text(const Counters& counters, std::chrono::nanoseconds ela
   const auto written = counters.rows_written.load(std::memory_order_relaxed);
   // Reading runs ahead of writing by all that memory holds; what counts is the share of the read rows that is through.
   const auto rows_read = counters.rows_read.load(std::memory_order_relaxed);
-  const auto rows_done = written + counters.rows_rejected.load(std::memory_order_relaxed);
+  const auto rows_done = written + counters.rows_rejected.load(std::memory_order_relaxed) +
+                         counters.rows_left_out.load(std::memory_order_relaxed);
   const double through = rows_read > rows_done ? static_cast<double>(rows_done) / static_cast<double>(rows_read) : 1.0;
   const double done = through * static_cast<double>(counters.bytes_read.load(std::memory_order_relaxed));
   std::string text = format_bytes(done);

@@ -20,8 +20,9 @@ double per_second(double amount, std::chrono::nanoseconds time) {
 double rounded(double value, double step) { return std::round(value / step) * step; }
 
 nlohmann::ordered_json tally_json(const Tally& tally) {
-  return {{"read", tally.read},         {"written", tally.written}, {"rejected", tally.rejected},
-          {"not_done", tally.not_done}, {"merged", tally.merged},   {"bytes", tally.bytes}};
+  return {{"read", tally.read},         {"written", tally.written},   {"rejected", tally.rejected},
+          {"left_out", tally.left_out}, {"not_done", tally.not_done}, {"merged", tally.merged},
+          {"bytes", tally.bytes}};
 }
 
 }  // namespace
@@ -53,8 +54,9 @@ std::string to_text(const Summary& summary) {
   };
   const Tally& t = summary.total;
   line("result", summary.outcome);
-  line("rows", fmt::format("{} read = {} written + {} rejected + {} not done", format_count(t.read),
-                           format_count(t.written), format_count(t.rejected), format_count(t.not_done)));
+  line("rows", fmt::format("{} read = {} written + {} rejected + {}{} not done", format_count(t.read),
+                           format_count(t.written), format_count(t.rejected),
+                           t.left_out > 0 ? format_count(t.left_out) + " left out + " : "", format_count(t.not_done)));
   if (t.merged > 0) {
     std::string text = fmt::format(
         "{} of the written rows had the key of another row of the same request and were "
@@ -102,8 +104,9 @@ std::string to_text(const Summary& summary) {
     line("sources", format_count(summary.sources.size()));
     for (std::size_t i = 0; i < std::min(kMost, summary.sources.size()); ++i) {
       const auto& s = summary.sources[i];
-      out += fmt::format("  {}: {} read, {} written, {} rejected{}\n", s.name, format_count(s.tally.read),
+      out += fmt::format("  {}: {} read, {} written, {} rejected{}{}\n", s.name, format_count(s.tally.read),
                          format_count(s.tally.written), format_count(s.tally.rejected),
+                         s.tally.left_out > 0 ? fmt::format(", {} left out", format_count(s.tally.left_out)) : "",
                          s.tally.not_done > 0 ? fmt::format(", {} not done", format_count(s.tally.not_done)) : "");
     }
     if (summary.sources.size() > kMost)

@@ -11,11 +11,12 @@
 
 namespace penstock::report {
 
-/// Rows of one source or of all: read = written + rejected + not_done.
+/// Rows of one source or of all: read = written + rejected + left_out + not_done.
 struct Tally {
   std::uint64_t read = 0;
   std::uint64_t written = 0;  ///< acknowledged by the server
   std::uint64_t rejected = 0;
+  std::uint64_t left_out = 0;  ///< not wanted: --since, --until, --limit and the like
   std::uint64_t not_done = 0;  ///< read, but the run ended before they were written or rejected
   std::uint64_t merged = 0;    ///< of the written: joined with another row of the same request by an equal key
   std::uint64_t bytes = 0;     ///< of text, decompressed

@@ -218,15 +218,17 @@ class Case(unittest.TestCase):
     def assert_ledger(self, outcome, all_reasons=True):
         report, total = outcome.report, outcome.report["total"]
         for tally in (total, *report["sources"]):
-            self.assertEqual(tally["read"], tally["written"] + tally["rejected"] + tally["not_done"], str(outcome))
-        for member in ("read", "written", "rejected", "not_done", "merged", "bytes"):
+            self.assertEqual(tally["read"], tally["written"] + tally["rejected"] + tally["left_out"]
+                             + tally["not_done"], str(outcome))
+        for member in ("read", "written", "rejected", "left_out", "not_done", "merged", "bytes"):
             self.assertEqual(total[member], sum(source[member] for source in report["sources"]), (member, str(outcome)))
         self.assertEqual(report["exit_status"], outcome.status)
         if all_reasons:
             self.assertEqual(total["rejected"], sum(group["count"] for group in report["rejects"]), str(outcome))
 
-    def assert_rows(self, outcome, read=None, written=None, rejected=0, not_done=0):
-        wanted = {"read": read, "written": written, "rejected": rejected, "not_done": not_done}
+    def assert_rows(self, outcome, read=None, written=None, rejected=0, not_done=0, left_out=0):
+        wanted = {"read": read, "written": written, "rejected": rejected, "left_out": left_out,
+                  "not_done": not_done}
         wanted = {k: v for k, v in wanted.items() if v is not None}
         self.assertEqual({k: outcome.total[k] for k in wanted}, wanted, str(outcome))
 

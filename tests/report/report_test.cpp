@@ -80,11 +80,11 @@ TEST(Progress, SaysHowFarHowFastAndHowLong) {
 
 Summary example() {
   Summary summary;
-  summary.total = {100, 90, 6, 4, 3, 12'345};
+  summary.total = {110, 90, 6, 10, 4, 3, 12'345};
   summary.merged_by_precision = 2;
   summary.elapsed = 2s;
-  summary.sources = {{"a.line", "line", "gzip", {60, 55, 5, 0, 3, 6'000}, ""},
-                     {"b\xFF.csv", "csv", "none", {40, 35, 1, 4, 0, 6'345}, "cannot read 'b': input/output error"}};
+  summary.sources = {{"a.line", "line", "gzip", {70, 55, 5, 10, 0, 3, 6'000}, ""},
+                     {"b\xFF.csv", "csv", "none", {40, 35, 1, 0, 4, 0, 6'345}, "cannot read 'b': input/output error"}};
   summary.rejects = {{"tag value is empty", 0x3002, 5, "a.line:7:3"}, {"too long", 0, 1, "b.csv:9"}};
   summary.rejects_file = "penstock-rejects";
   summary.requests = 9;
@@ -98,19 +98,25 @@ Summary example() {
 
 TEST(Summary, TextHoldsTheSumAndWhatToLookAt) {
   const auto text = to_text(example());
-  for (const char* const part : {"100 read = 90 written + 6 rejected + 4 not done", "tag value is empty [0x3002]",
-                                 "a.line:7:3", "penstock-rejects", "45 rows/s", "too long", "4 not done",
-                                 "input/output error", "complete with rejects", "p50 1.5 ms"})
+  for (const char* const part : {"110 read = 90 written + 6 rejected + 10 left out + 4 not done",
+                                 "tag value is empty [0x3002]", "a.line:7:3", "penstock-rejects", "45 rows/s",
+                                 "too long", "4 not done", "input/output error", "complete with rejects", "p50 1.5 ms"})
     EXPECT_NE(text.find(part), std::string::npos) << part << "\n" << text;
   EXPECT_EQ(text.find("[0x0000]"), std::string::npos);
+  auto whole = example();
+  whole.total.left_out = 0;
+  for (auto& source : whole.sources) source.tally.left_out = 0;
+  EXPECT_EQ(to_text(whole).find("left out"), std::string::npos);
 }
 
 TEST(Summary, JsonHoldsEveryFigure) {
   const auto json = nlohmann::json::parse(to_json(example()));
-  EXPECT_EQ(json["total"]["read"], 100);
+  EXPECT_EQ(json["total"]["read"], 110);
   EXPECT_EQ(json["total"]["written"], 90);
   EXPECT_EQ(json["total"]["rejected"], 6);
+  EXPECT_EQ(json["total"]["left_out"], 10);
   EXPECT_EQ(json["total"]["not_done"], 4);
+  EXPECT_EQ(json["sources"][1]["left_out"], 0);
   EXPECT_EQ(json["total"]["merged"], 3);
   EXPECT_EQ(json["total"]["merged_by_precision"], 2);
   EXPECT_EQ(json["total"]["seconds"], 2.0);
