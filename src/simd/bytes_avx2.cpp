@@ -5,6 +5,8 @@
 
 #include <bit>
 
+#include "simd/cpu.h"
+
 // Target attributes and not -m flags: nothing else of the program, no inline function of a header either, may be
 // compiled for a processor that the program has not looked at yet.
 #define PENSTOCK_AVX2 __attribute__((target("avx2,pclmul,bmi,bmi2,popcnt,lzcnt")))
@@ -147,13 +149,7 @@ constinit const Kernels kAvx2{"avx2", count_avx2, find_last_avx2, find_any_avx2,
 
 }  // namespace
 
-const Kernels* avx2_kernels() noexcept {
-  __builtin_cpu_init();
-  const bool can = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("pclmul") &&
-                   __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
-                   __builtin_cpu_supports("popcnt") && __builtin_cpu_supports("lzcnt");
-  return can ? &kAvx2 : nullptr;
-}
+const Kernels* avx2_kernels() noexcept { return has_avx2_kernels() ? &kAvx2 : nullptr; }
 
 }  // namespace penstock::simd
 

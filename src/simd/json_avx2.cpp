@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "simd/cpu.h"
+
 #define PENSTOCK_AVX2 __attribute__((target("avx2,pclmul,bmi,bmi2,popcnt,lzcnt")))
 
 namespace penstock::simd {
@@ -129,13 +131,7 @@ PENSTOCK_AVX2 JsonEnd object_end(std::string_view text) noexcept {
 
 }  // namespace
 
-JsonObjectEnd json_object_end_avx2() noexcept {
-  __builtin_cpu_init();
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("pclmul") && __builtin_cpu_supports("bmi") &&
-                 __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt") && __builtin_cpu_supports("lzcnt")
-             ? &object_end
-             : nullptr;
-}
+JsonObjectEnd json_object_end_avx2() noexcept { return has_avx2_kernels() ? &object_end : nullptr; }
 
 }  // namespace penstock::simd
 
