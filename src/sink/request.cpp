@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "data/schema.h"
+#include "schema/coerce.h"
 
 namespace penstock::sink {
 namespace {
@@ -204,13 +205,13 @@ void RequestBuilder::put_tags(const Request& request, const data::ChildTable& ch
       if (candidate.key == version.tag_keys[t]) tag = &candidate;
     if (tag == nullptr) {
       encoder.null_tag(column.type);
-    } else if (data::is_variable(column.type)) {
-      encoder.text_tag(column.type, tag->value());
-    } else {
-      std::uint64_t bits = 0;
-      std::memcpy(&bits, tag->bytes, std::min<std::size_t>(sizeof bits, tag->length));
-      encoder.fixed_tag(column.type, bits);
+      continue;
     }
+    // The schema stage has made sure that nothing is lost.
+    data::Slot bits = 0;
+    if (!schema::coerce(schema::scalar_of(*tag), column, bits, tag_text_)) encoder.null_tag(column.type);
+    else if (data::is_variable(column.type)) encoder.text_tag(column.type, tag_text_);
+    else encoder.fixed_tag(column.type, bits);
   }
 }
 

@@ -91,6 +91,7 @@ class RequestBuilder {
   std::vector<RowRef> sorted_;                           // the present run by key, input order kept among equals
   std::vector<std::uint32_t> groups_;                    // [output rows + 1] into sorted_
   std::string name_;
+  std::string tag_text_;
 };
 
 }  // namespace penstock::sink

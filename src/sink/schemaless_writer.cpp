@@ -2,9 +2,15 @@
 
 #include <fmt/format.h>
 
-#include "wire/schemaless.h"
+#include <utility>
+
+#include "base/log.h"
 
 namespace penstock::sink {
+
+namespace {
+constexpr unsigned kMostMisused = 16;
+}
 
 using wire::ErrorClass;
 using Clock = std::chrono::steady_clock;
@@ -34,25 +40,41 @@ void SchemalessWriter::write(Window& window) {
   if (!lines_.empty()) deliver(window, lines_);
 }
 
+void SchemalessWriter::forget_schema() {
+  try {
+    session_.connection().execute("RESET QUERY CACHE");
+  } catch (const Error& error) {
+    // The next attempt meets the same trouble and deals with it.
+    log(LogLevel::debug, error.what());
+  }
+}
+
 void SchemalessWriter::deliver(Window& window, std::span<const Line> lines) {
+  bool renewed = false;
   for (;;) {
     const auto start = Clock::now();
     payload_.clear();
+    const bool json = settings_.protocol == wire::LineProtocol::json;
+    if (json) payload_ += '[';
     for (const Line& line : lines) {
-      if (!payload_.empty()) payload_ += '\n';
-      payload_ += window.parts()[line.part].chunk->record(*line.row);
+      if (&line != lines.data()) payload_ += json ? ",\n" : "\n";
+      auto record = window.parts()[line.part].chunk->record(*line.row);
+      if (settings_.protocol == wire::LineProtocol::telnet) record.remove_prefix(line.row->slots()[0]);  // "put"
+      payload_ += record;
     }
+    if (json) payload_ += ']';
     const auto made = Clock::now();
     observer_.built(made - start);
     observer_.before_send(lines.size(), payload_.size());
     Failure failure;
     try {
       auto& connection = session_.connection();
-      connection.insert_schemaless(wire::LineProtocol::line, settings_.precision, payload_, settings_.ttl_days,
+      connection.insert_schemaless(settings_.protocol, settings_.precision, payload_, settings_.ttl_days,
                                    settings_.table_name_key);
       observer_.waited(Clock::now() - made);
       for (const Line& line : lines) window.note_written(line.part);
       session_.progressed();
+      misused_ = 0;
       observer_.acknowledged(lines.size(), 0, 0, 1, payload_.size(), Clock::now() - made);
       return;
     } catch (const Error& error) {
@@ -72,7 +94,18 @@ void SchemalessWriter::deliver(Window& window, std::span<const Line> lines) {
       throw Error(Errc::server,
                   fmt::format("{}: {} [0x{:04X}]", session_.options().display(), failure.text, failure.code),
                   failure.code);
+    // Perhaps another client altered the table and the server looked at what it remembered.
+    if (failure.kind == ErrorClass::stale_schema && !std::exchange(renewed, true)) {
+      forget_schema();
+      continue;
+    }
     if (lines.size() == 1) {
+      // What is said of requests as such may be a line's fault; of one line after the other it is not.
+      if (failure.kind == ErrorClass::usage && ++misused_ > kMostMisused)
+        throw Error(Errc::server,
+                    fmt::format("{}: the server refuses every request, not single lines: {} [0x{:04X}]",
+                                session_.options().display(), failure.text, failure.code),
+                    failure.code);
       window.note_rejected(lines[0].part);
       observer_.rejected(*window.parts()[lines[0].part].chunk, *lines[0].row, failure.code, failure.text);
       session_.progressed();

@@ -5,15 +5,17 @@
 
 #include "sink/session.h"
 #include "sink/writer.h"
+#include "wire/schemaless.h"
 
 namespace penstock::sink {
 
-/// `--write schemaless`: forwards lines in input order; the server parses them. A refused payload is halved by lines
-/// until the guilty ones are alone.
+/// `--write schemaless`: forwards lines (or JSON points, as an array) in input order; the server parses them. A refused
+/// payload is halved by lines until the guilty ones are alone.
 class SchemalessWriter : public Writer {
  public:
   struct Settings {
-    std::string precision = "ns";  ///< "h" "m" "s" "ms" "u" "ns"
+    wire::LineProtocol protocol = wire::LineProtocol::line;
+    std::string precision = "ns";  ///< of line protocol: "h" "m" "s" "ms" "u" "ns"
     std::string table_name_key;
     int ttl_days = 0;
   };
@@ -29,6 +31,7 @@ class SchemalessWriter : public Writer {
     std::uint32_t part = 0;
     const data::Row* row = nullptr;
   };
+  void forget_schema();
   void deliver(Window& window, std::span<const Line> lines);
 
   WriteOptions options_;
@@ -37,6 +40,7 @@ class SchemalessWriter : public Writer {
   Session session_;
   std::vector<Line> lines_;
   std::string payload_;
+  unsigned misused_ = 0;  // lines refused in a row for what seems to be no fault of theirs
 };
 
 }  // namespace penstock::sink

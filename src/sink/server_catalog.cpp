@@ -21,6 +21,7 @@ constexpr std::int32_t kTagExists = 0x0369;
 constexpr std::int32_t kDuplicated = 0x263C;
 constexpr std::int32_t kNotGreater = 0x264B;
 constexpr std::int32_t kTableMissing = 0x2603;
+constexpr std::size_t kMostShown = 200;  // of a statement in a reject's reason
 
 // One row of DESCRIBE: field, type ("DECIMAL(10, 2)"), length, note ("TAG", "COMPOSITE KEY").
 Column described(const client::Rows& row) {
@@ -71,11 +72,18 @@ schema::Catalog::Found ServerCatalog::describe(std::string_view name) {
   return with_retries([&](client::Connection& connection) {
     Found found;
     const auto database = quote_text(session_.options().database);
+    // All columns, for "isvirtual" came late (3.3.6).
     auto stables = connection.query(
-        fmt::format("SELECT stable_name FROM information_schema.ins_stables WHERE db_name = {} AND stable_name = {}",
-                    database, quote_text(name)));
-    const bool is_super = stables.next();
+        fmt::format("SELECT * FROM information_schema.ins_stables WHERE db_name = {} AND stable_name = {}", database,
+                    quote_text(name)));
+    const auto& fields = stables.fields();
+    const auto is_virtual =
+        std::find_if(fields.begin(), fields.end(), [](const auto& f) { return f.name == "isvirtual"; });
+    bool is_super = false;
     while (stables.next()) {
+      is_super = true;
+      if (is_virtual != fields.end())
+        found.is_virtual = stables.integer(static_cast<std::size_t>(is_virtual - fields.begin())) != 0;
     }
     if (!is_super) {
       auto tables = connection.query(
@@ -99,28 +107,51 @@ schema::Catalog::Found ServerCatalog::describe(std::string_view name) {
   });
 }
 
-void ServerCatalog::run(const std::string& statement, std::initializer_list<std::int32_t> harmless) {
+void ServerCatalog::run(std::string_view table, const std::string& statement,
+                        std::initializer_list<std::int32_t> harmless) {
   with_retries([&](client::Connection& connection) {
     try {
       connection.execute(statement);
     } catch (const client::DatabaseError& error) {
-      if (std::find(harmless.begin(), harmless.end(), error.server_code()) == harmless.end()) throw;
+      const auto code = error.server_code();
+      if (std::find(harmless.begin(), harmless.end(), code) != harmless.end()) return;
+      const auto text = wire::error_text(code, error.message());
+      switch (error.error_class()) {
+        case wire::ErrorClass::stale_schema:
+        case wire::ErrorClass::already_done: return;  // dropped or changed by others: the caller looks again
+        case wire::ErrorClass::fatal:
+          throw Error(
+              Errc::server,
+              fmt::format("{}: the server does not let user '{}' change super table '{}': {} [0x{:04X}]; refused "
+                          "was: {}. Let an administrator run GRANT WRITE ON {}.* TO {}, or that statement",
+                          session_.options().display(), session_.options().user, table, text, code, statement,
+                          session_.options().database, session_.options().user),
+              code);
+        case wire::ErrorClass::data:
+        case wire::ErrorClass::usage:
+          throw schema::ChangeRefused(fmt::format("the server refuses {}{}: {}", statement.substr(0, kMostShown),
+                                                  statement.size() > kMostShown ? "…" : "", text),
+                                      code);
+        default: throw;
+      }
     }
   });
 }
 
 void ServerCatalog::create(const data::SuperTable& table) {
-  run(data::create_statement(table), {kStableExists, kTableExists});
+  run(table.name, data::create_statement(table), {kStableExists, kTableExists});
 }
 
 void ServerCatalog::add(std::string_view table, Part part, const Column& column) {
-  run(fmt::format("ALTER STABLE {} ADD {} {} {}", quote_identifier(table), part == Part::tag ? "TAG" : "COLUMN",
+  run(table,
+      fmt::format("ALTER STABLE {} ADD {} {} {}", quote_identifier(table), part == Part::tag ? "TAG" : "COLUMN",
                   quote_identifier(column.name), data::sql_type(column)),
       {kColumnExists, kTagExists, kDuplicated});
 }
 
 void ServerCatalog::widen(std::string_view table, Part part, const Column& column) {
-  run(fmt::format("ALTER STABLE {} MODIFY {} {} {}", quote_identifier(table), part == Part::tag ? "TAG" : "COLUMN",
+  run(table,
+      fmt::format("ALTER STABLE {} MODIFY {} {} {}", quote_identifier(table), part == Part::tag ? "TAG" : "COLUMN",
                   quote_identifier(column.name), data::sql_type(column)),
       {kNotGreater});
 }

@@ -22,7 +22,7 @@ class ServerCatalog : public schema::Catalog {
   template <class Call>
   auto with_retries(Call&& call);
   /// `harmless`: codes that mean that somebody else was first.
-  void run(const std::string& statement, std::initializer_list<std::int32_t> harmless);
+  void run(std::string_view table, const std::string& statement, std::initializer_list<std::int32_t> harmless);
 
   std::mutex mutex_;
   Session session_;

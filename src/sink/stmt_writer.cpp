@@ -18,6 +18,13 @@ constexpr std::size_t kMostInterlaced = 8;
 constexpr double kLongRuns = 100;
 constexpr std::int32_t kTableMissing = 0x2603;
 constexpr std::int32_t kTableGone = 0x0618;
+// These are about the schema and nothing else.
+constexpr std::int32_t kSchemaChanged = 0x0125;
+constexpr std::int32_t kSchemaOld = 0x061B;
+constexpr int kMostSame = 10;
+constexpr int kQuickChanges = 5;
+// Rows refused in a row by answers that are about requests, not about data: then it is no row's fault.
+constexpr unsigned kMostMisused = 16;
 
 }  // namespace
 
@@ -101,6 +108,8 @@ std::optional<Failure> StmtWriter::bind(const Request& request, int turn, Built&
   std::optional<Failure> failure;
   try {
     check_generation();
+    if (options_.ttl_days > 0 && request.addressing != Addressing::existing) failure = create_children(request);
+    if (failure) return failure;
     const auto start = Clock::now();
     built = builder_->build(request, encoders_[turn]);
     observer_.built(Clock::now() - start);
@@ -136,6 +145,7 @@ void StmtWriter::acknowledge(const Request& request, const Built& built, std::si
   }
   for (const auto part : built.merged_parts) window_->note_merged(part);
   session_.progressed();
+  misused_ = 0;
   observer_.acknowledged(request.rows, built.merged_parts.size(), built.by_precision, request.runs.size(), bytes,
                          Clock::now() - start);
 }
@@ -190,6 +200,7 @@ void StmtWriter::write(Window& window) {
       turn ^= 1;
     }
     land(flight);
+    if (!without_ttl_.empty()) set_missing_ttl();
   } catch (...) {
     window_ = nullptr;
     throw;
@@ -201,7 +212,7 @@ void StmtWriter::write(Window& window) {
 // what happened to it so far.
 void StmtWriter::deliver(Request request, std::optional<Failure> failure) {
   ++deliveries_;
-  bool renewed = false;
+  OldSchema old_schema;
   for (;;) {
     if (failure) {
       if (session_.stopping())
@@ -222,19 +233,12 @@ void StmtWriter::deliver(Request request, std::optional<Failure> failure) {
           break;
         }
         case ErrorClass::stale_schema:
-          if (!renewed) {
-            renewed = true;
-            if (failure->code == kTableMissing || failure->code == kTableGone) {
-              // A child table that was there is not any more: make it again.
-              for (const Run& run : request.runs) run.child->exists = false;
-              if (request.addressing == Addressing::existing) request.addressing = Addressing::creating;
-            }
-            renew(request, *failure);
-            break;
-          }
+          on_old_schema(request, *failure, old_schema);
+          if (!old_schema.is_data) break;
           [[fallthrough]];
-        case ErrorClass::data: halve(request, *failure); return;
-        case ErrorClass::usage:
+        case ErrorClass::data:
+        // It speaks of the request as such, but a name or a value may have made it so: halving tells.
+        case ErrorClass::usage: halve(request, *failure); return;
         case ErrorClass::fatal:
           throw Error(Errc::server,
                       fmt::format("{}, super table '{}': {} [0x{:04X}]", session_.options().display(),
@@ -254,28 +258,56 @@ void StmtWriter::deliver(Request request, std::optional<Failure> failure) {
   }
 }
 
-// What the server says about a schema may be about an old one, its own or ours.
-void StmtWriter::renew(const Request& request, const Failure& failure) {
+// What the server says about a schema may be about an old one, its own or ours: prepared anew, the same rows may go
+// through. While others alter the table this may happen again and again; told the same of an unchanged table, it is the
+// data.
+void StmtWriter::on_old_schema(Request& request, const Failure& failure, OldSchema& history) {
+  if (failure.code == kTableMissing || failure.code == kTableGone) {
+    // A child table that was there is not any more: make it again.
+    for (const Run& run : request.runs) run.child->exists = false;
+    if (request.addressing == Addressing::existing) request.addressing = Addressing::creating;
+  }
+  auto described = renew(request, failure);
+  if (!history.described || *history.described != described) {
+    history.described = std::move(described);
+    history.same = 0;
+    if (++history.changed > kQuickChanges) session_.recover(failure);
+    return;
+  }
+  ++history.same;
+  const bool only_schema = failure.code == kSchemaChanged || failure.code == kSchemaOld;
+  if (!only_schema || history.same > kMostSame) history.is_data = true;
+  else session_.sleep(std::chrono::milliseconds(20 * history.same));
+}
+
+// Returns the table's description, to be compared only.
+std::string StmtWriter::renew(const Request& request, const Failure& failure) {
   log(LogLevel::debug, fmt::format("super table '{}': {} [0x{:04X}]: preparing anew", request.version->ref->name,
                                    failure.text, failure.code));
   statements_.forget(request.version->ref);
+  std::string described;
   try {
     check_generation();
     auto& connection = session_.connection();
     auto rows = connection.query("DESCRIBE " + data::quote_identifier(request.version->ref->name));
-    while (rows.next()) {
-    }
+    while (rows.next()) described += fmt::format("{}\t{}\t{}\n", rows.text(0), rows.text(1), rows.text(2));
     connection.execute("RESET QUERY CACHE");
   } catch (const Error& error) {
     // The next attempt meets the same trouble and deals with it.
     log(LogLevel::debug, error.what());
   }
+  return described;
 }
 
 // A refused request may have stored part of its rows; the halves go again whole and in order, which overwrites them
 // with themselves.
 void StmtWriter::halve(const Request& request, const Failure& failure) {
   if (request.rows == 1) {
+    if (failure.kind == ErrorClass::usage && ++misused_ > kMostMisused)
+      throw Error(Errc::server,
+                  fmt::format("{}, super table '{}': the server refuses every request, not single rows: {} [0x{:04X}]",
+                              session_.options().display(), request.version->ref->name, failure.text, failure.code),
+                  failure.code);
     const RowRef& ref = window_->rows()[request.runs[0].begin];
     window_->note_rejected(ref);
     observer_.rejected(window_->chunk_of(ref), *ref.row, failure.code, failure.text);

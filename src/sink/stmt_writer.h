@@ -4,6 +4,7 @@
 #include <list>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -62,6 +63,13 @@ class StmtWriter : public Writer {
     std::size_t bytes = 0;
     std::chrono::steady_clock::time_point start;
   };
+  // What a request was told about its schema so far.
+  struct OldSchema {
+    std::optional<std::string> described;  // the table, when it was told so last
+    int same = 0;                          // times in a row that the table had not changed meanwhile
+    int changed = 0;
+    bool is_data = false;  // it is not the schema
+  };
   StatementCache::Key key_of(const Request& request, int turn) const;
   void check_generation();
   std::optional<Failure> bind(const Request& request, int turn, Built& built);
@@ -72,7 +80,11 @@ class StmtWriter : public Writer {
                    std::chrono::steady_clock::time_point start);
   void deliver(Request request, std::optional<Failure> failure);
   void halve(const Request& request, const Failure& failure);
-  void renew(const Request& request, const Failure& failure);
+  void on_old_schema(Request& request, const Failure& failure, OldSchema& history);
+  std::string renew(const Request& request, const Failure& failure);
+  std::optional<Failure> create_children(const Request& request);
+  bool create_tables(const schema::TableVersion& version, std::span<data::ChildTable* const> children);
+  void set_missing_ttl();
   void land(std::optional<Flight>& flight);
 
   WriteOptions options_;
@@ -80,7 +92,9 @@ class StmtWriter : public Writer {
   Session session_;
   StatementCache statements_;
   unsigned generation_ = 0;
-  unsigned deliveries_ = 0;  // requests that took the slow road
+  unsigned deliveries_ = 0;                     // requests that took the slow road
+  unsigned misused_ = 0;                        // rows refused in a row for what seems to be no fault of theirs
+  std::vector<data::ChildTable*> without_ttl_;  // SQL could not create them, a statement may have
   wire::Stmt2Encoder encoders_[2];
   Window* window_ = nullptr;  // of the present write()
   std::optional<RequestBuilder> builder_;

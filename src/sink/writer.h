@@ -35,7 +35,8 @@ struct WriteOptions {
   std::size_t batch_bytes = std::size_t{4} << 20;             ///< a request is closed when it reaches this
   data::Precision precision = data::Precision::milliseconds;  ///< of the database
   std::chrono::milliseconds retry_for{300'000};               ///< without progress
-  std::chrono::milliseconds settle{2'000};                    ///< see design: an answer that never came
+  int ttl_days = 0;  ///< of child tables that this load creates; 0: none. Those that exist keep theirs.
+  std::chrono::milliseconds settle{2'000};  ///< see design: an answer that never came
 };
 
 /// Writes windows to a target; owned and called by one lane thread.

@@ -39,7 +39,7 @@ constexpr std::array kErrors{
     ErrorInfo{0x0215, reconnect, "connection was killed"},
     ErrorInfo{0x0216, usage, "syntax error in SQL"},
     ErrorInfo{0x0219, usage, "SQL statement too long"},
-    ErrorInfo{0x021B, usage, "syntax error in line"},
+    ErrorInfo{0x021B, data, "syntax error in line"},
     ErrorInfo{0x021D, data, "duplicated column names"},
     ErrorInfo{0x021F, data, "invalid column length"},
     ErrorInfo{0x0221, data, "invalid JSON format"},

@@ -5,11 +5,14 @@
 #include <mutex>
 #include <set>
 #include <string>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "client/dsn.h"
 #include "client/scripted_server.h"
 #include "sink/test_run.h"
+#include "wire/block.h"
 #include "wire/messages.h"
 #include "wire/schemaless.h"
 #include "wire/stmt2.h"
@@ -40,9 +43,14 @@ class FakeAdapter {
     std::set<std::pair<std::string, std::int64_t>> rows;  ///< bind and exec: child table and time
   };
   using Decide = std::function<Fate(const Step&)>;
+  /// Names, types and lengths of a table's columns, for DESCRIBE.
+  using Described = std::vector<std::tuple<std::string, std::string, std::int32_t>>;
+  using Describe = std::function<Described()>;
 
-  explicit FakeAdapter(Decide decide = {})
-      : decide_(std::move(decide)), server_([this](client::Peer& peer, std::size_t) { serve(peer); }) {}
+  explicit FakeAdapter(Decide decide = {}, Describe describe = {})
+      : decide_(std::move(decide)),
+        describe_(std::move(describe)),
+        server_([this](client::Peer& peer, std::size_t) { serve(peer); }) {}
 
   [[nodiscard]] client::Options options() const {
     auto options = client::Options::parse(server_.dsn("/db"));
@@ -93,6 +101,26 @@ class FakeAdapter {
     return names;  // columns, then tags
   }
 
+  // All rows in the first block; the next fetch finds the end.
+  void send_described(client::Peer& peer, const client::Peer::Message& message, std::uint64_t id) {
+    wire::BlockWriter writer(
+        {{data::Type::varchar, 66}, {data::Type::varchar, 22}, {data::Type::integer, 4}, {data::Type::varchar, 18}});
+    const auto rows = std::exchange(described_, {});
+    for (const auto& [name, type, length] : rows) {
+      writer.add_text(0, name);
+      writer.add_text(1, type);
+      writer.add_fixed(2, static_cast<std::uint64_t>(length));
+      writer.add_text(3, "");
+    }
+    const auto block = writer.finish(static_cast<std::uint32_t>(rows.size()));
+    wire::FetchAnswer answer;
+    answer.request_id = client::request_id(message);
+    answer.result_id = id;
+    answer.finished = rows.empty();
+    answer.block = block;
+    peer.send(wire::encode_fetch_answer(answer), false);
+  }
+
   static void rows_of(const std::string& message, Step& step) {
     const auto bind = wire::decode_stmt2_bind(message);
     if (!bind.has_value()) throw std::runtime_error("a bind message that the adapter refuses: " + bind.error().message);
@@ -137,11 +165,22 @@ class FakeAdapter {
           statements.at(header->id).message = message.bytes;
           if (drop) peer.drop();
           peer.answer(message, step.action, "\"stmt_id\":" + std::to_string(header->id));
+        } else if (header->action == static_cast<std::uint64_t>(wire::Action::fetch_raw_block)) {
+          send_described(peer, message, header->id);
         } else {
           step.action = "query";
           step.text = *wire::decode_query(message.bytes);
           if (!decided(peer, message, step, drop)) continue;
           if (drop) peer.drop();
+          if (describe_ && step.text.starts_with("DESCRIBE")) {
+            described_ = describe_();
+            peer.answer(
+                message, "binary_query",
+                "\"id\":9,\"is_update\":false,\"affected_rows\":0,\"fields_count\":4,\"fields_names\":[\"field\","
+                "\"type\",\"length\",\"note\"],\"fields_types\":[8,8,4,8],\"fields_lengths\":[64,20,4,16],"
+                "\"precision\":0,\"fields_precisions\":[0,0,0,0],\"fields_scales\":[0,0,0,0]");
+            continue;
+          }
           peer.answer(message, "binary_query", "\"is_update\":true,\"affected_rows\":0");
         }
         continue;
@@ -184,7 +223,9 @@ class FakeAdapter {
   }
 
   Decide decide_;
+  Describe describe_;
   std::size_t steps_ = 0;
+  Described described_;
   client::ScriptedServer server_;
 };
 

@@ -229,7 +229,7 @@ TEST(StmtWriter, KeepsTheOrderOfAChildTableWhenARequestIsRepeated) {
 }
 
 TEST(StmtWriter, GivesUpAtOnceWhereNothingCanHelp) {
-  for (const int code : {0x0303, 0x0388, 0x2644, 0x2600}) {
+  for (const int code : {0x0303, 0x0388, 0x2644}) {
     int calls = 0;
     FakeAdapter adapter([&](const FakeAdapter::Step& step) {
       return step.action == "stmt2_exec" && ++calls == 3 ? FakeAdapter::refuse(code, "no way") : FakeAdapter::Fate{};
@@ -251,6 +251,40 @@ TEST(StmtWriter, GivesUpAtOnceWhereNothingCanHelp) {
     EXPECT_GE(written, 4u);
     EXPECT_LT(written, load.total);
     EXPECT_EQ(observer.rejects.size(), 0u);
+  }
+}
+
+TEST(StmtWriter, RejectsTheRowThatMakesARequestWrong) {
+  // 0x022B and the like speak of requests, but a name may be what makes one so.
+  FakeAdapter adapter([](const FakeAdapter::Step& step) {
+    return step.action == "stmt2_bind" && step.rows.contains({"c1", 2}) ? FakeAdapter::refuse(0x022B, "odd")
+                                                                        : FakeAdapter::Fate{};
+  });
+  Load load;
+  TestObserver observer;
+  StmtWriter writer(adapter.options(), quick(), observer, {});
+  writer.write(load.window);
+  EXPECT_FALSE(observer.rejects.empty());
+  for (const auto& record : observer.rejects) EXPECT_TRUE(record.starts_with("c1@2#")) << record;
+  EXPECT_EQ(observer.written + observer.rejects.size(), load.total);
+}
+
+TEST(StmtWriter, EndsWhenEveryRequestIsWrong) {
+  for (const int code : {0x2600, 0x0118, 0xFFFF}) {
+    FakeAdapter adapter([&](const FakeAdapter::Step& step) {
+      return step.action == "stmt2_exec" ? FakeAdapter::refuse(code, "not this way") : FakeAdapter::Fate{};
+    });
+    Load load;
+    TestObserver observer;
+    StmtWriter writer(adapter.options(), quick(), observer, {});
+    try {
+      writer.write(load.window);
+      FAIL() << code;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.server_code(), code);
+      EXPECT_NE(std::string(error.what()).find("not this way"), std::string::npos);
+    }
+    EXPECT_LE(observer.rejects.size(), 16u) << "the input is not poured into the rejects";
   }
 }
 
@@ -389,6 +423,60 @@ TEST(SchemalessWriter, GivesUpWithoutRights) {
   SchemalessWriter writer(adapter.options(), quick(), {}, observer, {});
   EXPECT_THROW(writer.write(load.window), Error);
   EXPECT_EQ(observer.rejects.size(), 0u);
+}
+
+TEST(SchemalessWriter, EndsWhenEveryRequestIsWrongAndGoesOnWhenOneLineIs) {
+  for (const int code : {0x3001, 0x0118, 0xFFFF}) {
+    for (const bool always : {true, false}) {
+      FakeAdapter adapter([&](const FakeAdapter::Step& step) {
+        return always || step.text.find("c1@2#") != std::string::npos ? FakeAdapter::refuse(code, "not this way")
+                                                                      : FakeAdapter::Fate{};
+      });
+      Load load;
+      TestObserver observer;
+      SchemalessWriter writer(adapter.options(), quick(), {}, observer, {});
+      if (always) {
+        EXPECT_THROW(writer.write(load.window), Error);
+        EXPECT_LE(observer.rejects.size(), 16u);
+      } else {
+        writer.write(load.window);
+        EXPECT_FALSE(observer.rejects.empty());
+        for (const auto& record : observer.rejects) EXPECT_TRUE(record.starts_with("c1@2#")) << record;
+        EXPECT_EQ(observer.written + observer.rejects.size(), load.total);
+      }
+    }
+  }
+}
+
+TEST(SchemalessWriter, AsksOnceMoreWhenTheServerMayHaveAnOldSchema) {
+  int calls = 0;
+  std::vector<std::string> queries;
+  FakeAdapter adapter([&](const FakeAdapter::Step& step) {
+    if (step.action == "query") queries.push_back(step.text);
+    return step.action == "insert" && ++calls == 2 ? FakeAdapter::refuse(0x2602) : FakeAdapter::Fate{};
+  });
+  Load load;
+  TestObserver observer;
+  SchemalessWriter writer(adapter.options(), quick(), {}, observer, {});
+  writer.write(load.window);
+  EXPECT_EQ(observer.written, load.total);
+  EXPECT_EQ(queries, (std::vector<std::string>{"RESET QUERY CACHE"}));
+}
+
+TEST(SchemalessWriter, WrapsJsonPointsAsAnArray) {
+  FakeAdapter adapter;
+  TestRun run;
+  Window window(run.registry, 1);
+  window.add(
+      TestRun::part(run.chunk({{"a", 1, {whole("f", 1)}}, {"b", 2, {whole("f", 1)}}, {"c", 3, {whole("f", 1)}}})));
+  TestObserver observer;
+  SchemalessWriter::Settings settings;
+  settings.protocol = wire::LineProtocol::json;
+  auto options = quick();
+  options.batch_rows = 2;
+  SchemalessWriter writer(adapter.options(), options, settings, observer, {});
+  writer.write(window);
+  EXPECT_EQ(adapter.lines, (std::vector<std::string>{"[a@1#0,\nb@2#1]", "[c@3#2]"}));
 }
 
 TEST(NullWriter, CountsEveryRow) {
