@@ -94,6 +94,7 @@ int Check::run() {
   schema::Growth::Options growth_options;
   growth_options.timestamp_name = options_.naming.timestamp_name;
   growth_options.default_tag = options_.naming.default_tag;
+  growth_options.coerce = options_.coerce;
   schema::Growth growth(catalog, registry_, growth_options);
   opener_.keep_plans();
   std::stop_source stop;

@@ -89,6 +89,10 @@ void add_source_flags(CLI::App& command, SourceFlags& flags) {
       ->capture_default_str();
   command.add_flag("--no-mmap", flags.no_mmap, "Read plain files instead of mapping them (files that change)")
       ->group(input);
+  command
+      .add_flag("--coerce", flags.coerce,
+                "Convert values of another type than their column where nothing is lost (else their rows are rejected)")
+      ->group(input);
 
   const auto* const rows = "Which rows (the others are read, counted and left out)";
   command.add_option("--since", flags.since, "Not before this time: 2024-05-01T06:00:00Z, 1714536000s, -7d")
@@ -157,6 +161,7 @@ SourceOptions to_options(const SourceFlags& flags) {
   options.max_record = size_flag("--max-record", flags.max_record);
   if (options.max_record > std::size_t{1} << 30) refuse("--max-record", flags.max_record, "at most 1G");
   options.use_mmap = !flags.no_mmap;
+  options.coerce = flags.coerce;
   auto& naming = options.naming;
   naming.table_name_key = flags.table_name_key;
   naming.child_table_tag = flags.child_table_tag;

@@ -21,6 +21,7 @@ struct SourceFlags {
   std::string precision;
   std::string max_record = "16M";
   bool no_mmap = false;
+  bool coerce = false;
   std::string since, until, limit;
   // names
   std::string table_name_key, child_table_tag, child_table_delimiter;

@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <charconv>
 #include <csignal>
 #include <fstream>
 #include <memory>
@@ -43,6 +44,7 @@ struct LoadFlags {
   std::string max_rejects;
   std::string report;
   bool allow_precision_loss = false;
+  std::string ttl;
   bool quiet = false;
 };
 
@@ -67,6 +69,14 @@ LoadPlan check_flags(const LoadFlags& flags) {
   if (plan.source.forward_lines && (plan.source.selection.since || plan.source.selection.until))
     throw Error(Errc::config,
                 "--since and --until need the times of the lines, which --write schemaless does not read");
+  if (plan.source.forward_lines && plan.source.coerce)
+    throw Error(Errc::config, "--coerce works with --write stmt: with schemaless the server reads the values");
+  if (!flags.ttl.empty()) {
+    const char* const end = flags.ttl.data() + flags.ttl.size();
+    const auto [at, error] = std::from_chars(flags.ttl.data(), end, plan.write.ttl_days);
+    if (error != std::errc() || at != end || plan.write.ttl_days < 1)
+      throw Error(Errc::config, fmt::format("--ttl {}: give a number of days, at least 1", flags.ttl));
+  }
   plan.inputs = io::expand_inputs(flags.source.sources);
   const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
   plan.threads = flags.threads > 0 ? flags.threads : cores;
@@ -214,6 +224,7 @@ std::unique_ptr<sink::Writer> Load::make_writer() {
     const auto& given = flags_.source.precision;
     settings.schemaless->precision = given.empty() ? "ns" : given == "us" ? "u" : given;
     settings.schemaless->table_name_key = flags_.source.table_name_key;
+    settings.schemaless->ttl_days = plan_.write.ttl_days;
   }
   return target_->open_writer(settings, plan_.write, observer_, stop_.get_token());
 }
@@ -238,6 +249,7 @@ int Load::run() {
     schema::Growth::Options growth;
     growth.timestamp_name = plan_.source.naming.timestamp_name;
     growth.default_tag = plan_.source.naming.default_tag;
+    growth.coerce = plan_.source.coerce;
     growth.on_change = [this](const std::string& statement) { schema_changes_.push_back(statement); };
     growth_ = std::make_unique<schema::Growth>(*catalog_, registry_, growth);
   }
@@ -384,6 +396,8 @@ void add_load_command(CLI::App& program, int& status) {
       ->capture_default_str();
   command
       ->add_flag("--allow-precision-loss", flags->allow_precision_loss, "Load finer timestamps than the database keeps")
+      ->group(group);
+  command->add_option("--ttl", flags->ttl, "Days after which the child tables that this load creates are dropped")
       ->group(group);
   const auto* const outcome = "Outcome";
   command->add_option("--rejects", flags->rejects, "Folder (or, with one source, file) for rejected records")

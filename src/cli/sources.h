@@ -30,6 +30,7 @@ struct SourceOptions {
   bool use_mmap = true;
   bool forward_lines = false;  ///< --write schemaless
   bool allow_precision_loss = false;
+  bool coerce = false;  ///< for the schema stage
   pipeline::Selection selection;  ///< --since, --until, --limit
 };
 
