@@ -1,14 +1,50 @@
 #include "format/forward_parser.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <string>
 
 #include "base/hash.h"
+#include "format/telnet_parser.h"
 
 namespace penstock::format {
 
-ForwardParser::ForwardParser(schema::Registry& registry) : registry_(registry), table_(registry.table("lines")) {
+namespace {
+
+// Of measurement and tags as they are written.
+std::uint64_t line_hash(const char* at, const char* stop) noexcept {
+  const char* blank = at;
+  while (blank < stop && *blank == ' ') ++blank;
+  while (blank < stop && *blank != ' ') blank += *blank == '\\' && blank + 1 < stop ? 2 : 1;
+  return hash_bytes({at, static_cast<std::size_t>(std::min(blank, stop) - at)});
+}
+
+// Of metric and tags, which timestamp and value stand between.
+std::uint64_t telnet_hash(const char* at, const char* stop) noexcept {
+  const auto blanks = [stop](const char*& p) {
+    while (p < stop && *p == ' ') ++p;
+  };
+  const auto word = [stop](const char*& p) {
+    while (p < stop && *p != ' ') ++p;
+  };
+  blanks(at);
+  const char* p = at;
+  word(p);
+  const std::uint64_t metric = hash_bytes({at, static_cast<std::size_t>(p - at)});
+  for (int element = 0; element < 2; ++element) {
+    blanks(p);
+    word(p);
+  }
+  blanks(p);
+  while (stop > p && stop[-1] == ' ') --stop;
+  return metric * 0x9E3779B97F4A7C15 ^ hash_bytes({p, static_cast<std::size_t>(stop - p)});
+}
+
+}  // namespace
+
+ForwardParser::ForwardParser(schema::Registry& registry, Format format)
+    : registry_(registry), format_(format), table_(registry.table("lines")) {
   // Stand-ins for child tables: only their ids count.
   for (std::uint32_t i = 0; i < kBuckets; ++i) {
     schema::NewSeries bucket;
@@ -33,21 +69,19 @@ void ForwardParser::parse(const io::Chunk& chunk, data::RowSet& rows) {
     const char* const next = newline == nullptr ? end : newline + 1;
     lines += newline != nullptr;
     if (stop > at && stop[-1] == '\r') --stop;
-    const char* blank = at;
     bool only_blanks = true;
     for (const char* c = at; c < stop && only_blanks; ++c) only_blanks = *c == ' ';
-    if (!only_blanks && *at != '#') {
-      while (blank < stop && *blank == ' ') ++blank;
-      while (blank < stop && *blank != ' ') blank += *blank == '\\' && blank + 1 < stop ? 2 : 1;
-      if (blank > stop) blank = stop;
+    if (!only_blanks && (format_ == Format::telnet || *at != '#')) {
       data::Row* row = rows.begin_row(bytes);
-      const auto hash = hash_bytes({at, static_cast<std::size_t>(blank - at)});
+      const auto telnet = format_ == Format::telnet;
+      const std::size_t skip = telnet ? put_keyword({at, static_cast<std::size_t>(stop - at)}) : 0;
+      const auto hash = telnet ? telnet_hash(at + skip, stop) : line_hash(at, stop);
       row->child = first_bucket_ + static_cast<std::uint32_t>(hash % kBuckets);
       row->shape = shape;
       row->offset = static_cast<std::uint32_t>(at - begin);
       row->length = static_cast<std::uint32_t>(stop - at);
       row->time = 0;
-      row->slots()[0] = 0;
+      row->slots()[0] = skip;
       ++rows.shape(shape).rows;
       rows.commit_row(bytes);
     }

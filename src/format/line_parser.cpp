@@ -17,12 +17,12 @@ using data::Type;
 // Prepared shapes are dropped when there are more: input whose every line has other fields must not fill the memory.
 constexpr std::size_t kMostPlans = 16'384;
 
+}  // namespace
+
 std::int64_t system_time() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch())
       .count();
 }
-
-}  // namespace
 
 std::optional<TimeUnit> time_unit_from_name(std::string_view name) noexcept {
   if (name == "h") return TimeUnit::hours;

@@ -198,6 +198,13 @@ const char* LineScanner::scan_value(const char* p, const char* end, LineValue& v
   return parse_value(value, error) ? p : nullptr;
 }
 
+bool LineScanner::read_value(std::string_view text, LineValue& value, LineError& error) {
+  value = LineValue{};
+  value.begin = text.data();
+  value.end = text.data() + text.size();
+  return parse_value(value, error);
+}
+
 bool LineScanner::parse_value(LineValue& value, LineError& error) {
   const std::string_view text(value.begin, static_cast<std::size_t>(value.end - value.begin));
   const auto is = [&](std::string_view word) {

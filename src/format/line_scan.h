@@ -71,6 +71,9 @@ class LineScanner {
   bool scan_fields(LineError& error);
   /// One value from `p` on, up to a live comma or blank or `end`. Returns where it ends, or nullptr.
   const char* scan_value(const char* p, const char* end, LineValue& value, LineError& error);
+  /// A value that was cut out elsewhere and knows no escapes (telnet); not empty. Needs no start(); what it adds to
+  /// images() is the caller's to clear.
+  bool read_value(std::string_view text, LineValue& value, LineError& error);
 
   [[nodiscard]] std::string_view measurement() const noexcept { return measurement_; }          ///< unescaped
   [[nodiscard]] std::string_view raw_measurement() const noexcept { return raw_measurement_; }  ///< with its escapes

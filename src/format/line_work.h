@@ -3,32 +3,20 @@
 #include <algorithm>
 #include <cstdint>
 #include <deque>
-#include <limits>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
 
 #include "base/hash.h"
-#include "base/text.h"
 #include "format/line_parser.h"
 #include "format/line_plan.h"
 #include "format/line_scan.h"
 #include "format/number.h"
+#include "format/payload.h"
 
 /// The inside of LineParser: line_parser.cpp is the hot path, line_general.cpp the path for any line.
 namespace penstock::format {
-
-inline constexpr std::int64_t kMaxTime = std::numeric_limits<std::int64_t>::max();
-
-inline bool is_space(char c) noexcept { return c == ' ' || (c >= '\t' && c <= '\r'); }
-
-inline bool is_valid_utf8(std::string_view text) noexcept {
-  std::size_t at = 0;
-  for (; at + 8 <= text.size(); at += 8)
-    if ((load8(text.data() + at) & 0x8080808080808080) != 0) break;
-  return is_utf8(text.substr(at));
-}
 
 struct HashSignature {
   std::size_t operator()(std::string_view text) const noexcept { return hash_bytes(text); }

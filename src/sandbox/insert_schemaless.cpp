@@ -7,6 +7,7 @@
 #include <map>
 
 #include "format/line_parser.h"
+#include "format/telnet_parser.h"
 #include "io/chunk.h"
 #include "sandbox/insert_store.h"
 #include "schema/growth.h"
@@ -63,11 +64,48 @@ class SandboxCatalog final : public schema::Catalog {
   std::string statement_;
 };
 
-std::int32_t count_lines(std::string_view payload) {
+/// How the payloads of a protocol are read.
+struct Reading {
+  /// nullptr: the sandbox does not have the protocol.
+  std::unique_ptr<format::Parser> (*parser)(schema::Registry& registry, const schema::NamingRules& naming,
+                                            int precision) = nullptr;
+  bool comments = false;         ///< lines that begin with '#' are none
+  bool takes_precision = false;  ///< the call's argument counts
+  const char* name = "";
+};
+
+std::unique_ptr<format::Parser> line_parser(schema::Registry& registry, const schema::NamingRules& naming,
+                                            int precision) {
+  static constexpr format::TimeUnit kUnits[] = {format::TimeUnit::nanoseconds,  format::TimeUnit::hours,
+                                                format::TimeUnit::minutes,      format::TimeUnit::seconds,
+                                                format::TimeUnit::milliseconds, format::TimeUnit::microseconds,
+                                                format::TimeUnit::nanoseconds};
+  format::LineOptions options;
+  options.payload_rules = true;
+  options.naming = naming;
+  options.precision = kUnits[precision];
+  return std::make_unique<format::LineParser>(registry, options);
+}
+
+std::unique_ptr<format::Parser> telnet_parser(schema::Registry& registry, const schema::NamingRules& naming, int) {
+  format::TelnetOptions options;
+  options.payload_rules = true;
+  options.naming = naming;
+  return std::make_unique<format::TelnetParser>(registry, options);
+}
+
+/// By the protocol's number less one.
+constexpr Reading kReadings[] = {
+    {line_parser, true, true, "line"},
+    {telnet_parser, false, false, "telnet"},
+    {nullptr, false, false, "JSON"},
+};
+
+std::int32_t count_lines(std::string_view payload, const Reading& reading) {
   std::int32_t lines = 0;
   while (!payload.empty()) {
     const auto end = std::min(payload.find('\n'), payload.size());
-    lines += payload.front() != '#' ? 1 : 0;
+    lines += reading.comments && payload.front() == '#' ? 0 : 1;
     payload.remove_prefix(std::min(end + 1, payload.size()));
   }
   return lines;
@@ -144,32 +182,27 @@ std::int64_t run_schemaless(SessionContext& context, int protocol, int precision
                             int ttl_days, std::string_view table_name_key, std::int32_t& total_lines) {
   if (protocol < 1 || protocol > 3) refuse(0x3000, "protocol invalidate");
   if (context.database.empty()) refuse(0x2616, "Database not specified");
-  if (protocol != 1) unsupported(protocol == 2 ? "the schemaless protocol telnet" : "the schemaless protocol JSON");
-  if (precision < 0 || precision > 6) refuse(0x3001, "precision invalidate for line protocol");
-  total_lines = count_lines(payload);
+  const auto& reading = kReadings[protocol - 1];
+  if (reading.parser == nullptr) unsupported(fmt::format("the schemaless protocol {}", reading.name));
+  if (reading.takes_precision && (precision < 0 || precision > 6))
+    refuse(0x3001, "precision invalidate for line protocol");
+  total_lines = count_lines(payload, reading);
   if (total_lines == 0) refuse(0x3002, "line num is invalid");
   open_database(context, {});
-  format::LineOptions options;
-  options.payload_rules = true;
-  options.naming = context.instance->naming();
-  options.naming.table_name_key = table_name_key;
-  static constexpr format::TimeUnit kUnits[] = {format::TimeUnit::nanoseconds,  format::TimeUnit::hours,
-                                                format::TimeUnit::minutes,      format::TimeUnit::seconds,
-                                                format::TimeUnit::milliseconds, format::TimeUnit::microseconds,
-                                                format::TimeUnit::nanoseconds};
-  options.precision = kUnits[precision];
+  auto naming = context.instance->naming();
+  naming.table_name_key = table_name_key;
   std::string padded(payload);
   padded.append(io::kPadding, '\0');
   io::Chunk chunk;
   chunk.text = std::string_view(padded).substr(0, payload.size());
   schema::Registry registry;
   data::RowSet rows;
-  format::LineParser(registry, options).parse(chunk, rows);
+  reading.parser(registry, naming, precision)->parse(chunk, rows);
   if (!rows.rejects().empty()) refuse_first(rows);
   SandboxCatalog catalog(context);
   schema::Growth::Options growth_options;
-  growth_options.timestamp_name = options.naming.timestamp_name;
-  growth_options.default_tag = options.naming.default_tag;
+  growth_options.timestamp_name = naming.timestamp_name;
+  growth_options.default_tag = naming.default_tag;
   growth_options.dots_in_child_names = true;
   schema::Growth growth(catalog, registry, growth_options);
   // The server looks at all rows of a super table before it changes it.

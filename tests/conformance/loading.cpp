@@ -9,6 +9,7 @@
 #include "data/schema.h"
 #include "format/forward_parser.h"
 #include "format/line_parser.h"
+#include "format/telnet_parser.h"
 #include "sink/schemaless_writer.h"
 #include "sink/stmt_writer.h"
 
@@ -82,6 +83,13 @@ std::unique_ptr<format::Parser> make_parser(schema::Registry& registry, const Ca
       line.payload_rules = settings.payload_rules;
       return std::make_unique<format::LineParser>(registry, line);
     }
+    case wire::LineProtocol::telnet: {
+      format::TelnetOptions telnet;
+      telnet.naming = settings.naming;
+      telnet.range = database.range();
+      telnet.payload_rules = settings.payload_rules;
+      return std::make_unique<format::TelnetParser>(registry, telnet);
+    }
     default: throw std::logic_error("no parser of this protocol");
   }
 }
@@ -90,8 +98,11 @@ std::unique_ptr<format::Parser> make_parser(schema::Registry& registry, const Ca
 
 Loader::Loader(Way way, const client::Options& target, const CaseDatabase& database, const Settings& settings) {
   if (way == Way::schemaless) {
-    parser_ = std::make_unique<format::ForwardParser>(registry_);
+    const bool telnet = settings.protocol == wire::LineProtocol::telnet;
+    parser_ =
+        std::make_unique<format::ForwardParser>(registry_, telnet ? format::Format::telnet : format::Format::line);
     sink::SchemalessWriter::Settings lines;
+    lines.protocol = settings.protocol;
     lines.precision = settings.precision == "us" ? "u" : settings.precision == "none" ? "" : settings.precision;
     lines.table_name_key = settings.naming.table_name_key;
     writer_ =

@@ -111,11 +111,15 @@ const std::vector<Record>& records(LineProtocol protocol) {
 
 const Expectations& expectations(LineProtocol protocol) {
   static const Expectations none;
-  return protocol == LineProtocol::line ? line_expectations() : none;
+  switch (protocol) {
+    case LineProtocol::line: return line_expectations();
+    case LineProtocol::telnet: return telnet_expectations();
+    default: return none;
+  }
 }
 
 const std::vector<LineProtocol>& tested_protocols() {
-  static const std::vector<LineProtocol> tested{LineProtocol::line};
+  static const std::vector<LineProtocol> tested{LineProtocol::line, LineProtocol::telnet};
   return tested;
 }
 
