@@ -1,0 +1,551 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cfloat>
+#include <cstring>
+
+#include "base/text.h"
+#include "data/types.h"
+#include "format/json_work.h"
+#include "simd/bytes.h"
+
+namespace penstock::format {
+namespace {
+
+using data::Limits;
+using data::Series;
+using data::Type;
+using Kind = JsonNode::Kind;
+using TagUse = schema::NamingRules::TagUse;
+
+// Texts of one writer differ in few ways; beyond that the general path is as good.
+constexpr std::size_t kMostForms = 256;
+constexpr std::string_view kValueName = "_value";
+
+template <class T>
+bool truncated(double number, data::Slot& slot) noexcept {
+  if (!(number >= static_cast<double>(std::numeric_limits<T>::min()) &&
+        number <= static_cast<double>(std::numeric_limits<T>::max())))
+    return false;
+  slot = data::slot_of(static_cast<std::int64_t>(number));
+  return true;
+}
+
+struct TypeName {
+  std::string_view name;
+  Type type;
+};
+constexpr std::array<TypeName, 15> kTypes{{{"i8", Type::tinyint},
+                                           {"tinyint", Type::tinyint},
+                                           {"i16", Type::smallint},
+                                           {"smallint", Type::smallint},
+                                           {"i32", Type::integer},
+                                           {"int", Type::integer},
+                                           {"i64", Type::bigint},
+                                           {"bigint", Type::bigint},
+                                           {"f32", Type::float32},
+                                           {"float", Type::float32},
+                                           {"f64", Type::float64},
+                                           {"double", Type::float64},
+                                           {"binary", Type::varchar},
+                                           {"varbinary", Type::varbinary},
+                                           {"nchar", Type::nchar}}};
+
+Type type_of_name(std::string_view name, Kind value) noexcept {
+  if (value == Kind::boolean) return same_letters(name, "bool") ? Type::boolean : Type::null;
+  if (value != Kind::number && value != Kind::string) return Type::null;
+  for (const auto& [known, type] : kTypes)
+    if (same_letters(name, known) && data::is_variable(type) == (value == Kind::string)) return type;
+  return Type::null;
+}
+
+std::string range_of(Type type) {
+  switch (type) {
+    case Type::tinyint: return "-128 to 127";
+    case Type::smallint: return "-32768 to 32767";
+    case Type::integer: return "-2147483648 to 2147483647";
+    default: return "-3.402823466e+38 to 3.402823466e+38";
+  }
+}
+
+std::string_view kind_name(Kind kind) noexcept {
+  switch (kind) {
+    case Kind::null: return "null";
+    case Kind::boolean: return "a boolean";
+    case Kind::number: return "a number";
+    case Kind::string: return "a string";
+    case Kind::array: return "an array";
+    case Kind::object: break;
+  }
+  return "an object";
+}
+
+std::string shown(std::string_view text) { return printable(text, 40); }
+
+}  // namespace
+
+bool json_number_as(Type type, double number, data::Slot& slot) noexcept {
+  switch (type) {
+    case Type::tinyint: return truncated<std::int8_t>(number, slot);
+    case Type::smallint: return truncated<std::int16_t>(number, slot);
+    case Type::integer: return truncated<std::int32_t>(number, slot);
+    case Type::bigint:  // does not fail on the server, but clamps
+      if (number >= 9223372036854775808.0) slot = data::slot_of(INT64_MAX);
+      else if (number <= -9223372036854775808.0) slot = data::slot_of(INT64_MIN);
+      else slot = data::slot_of(static_cast<std::int64_t>(number));
+      return true;
+    case Type::float32:
+      if (!(number >= -static_cast<double>(FLT_MAX) && number <= static_cast<double>(FLT_MAX))) return false;
+      slot = data::slot_of(static_cast<float>(number));
+      return true;
+    default: slot = data::slot_of(number); return true;
+  }
+}
+
+void JsonParser::Work::reject(std::size_t begin, std::size_t end, JsonError error) {
+  const auto column = error.at == nullptr ? 0 : static_cast<std::uint32_t>(error.at - (text_.data() + begin)) + 1;
+  rows_->reject({static_cast<std::uint32_t>(begin),
+                 static_cast<std::uint32_t>(end - begin),
+                 column,
+                 {error.code, std::move(error.text)}});
+}
+
+void JsonParser::Work::broken_record(std::size_t begin, std::size_t end) {
+  const auto text = text_.substr(begin, end - begin);
+  if (text.front() != '{') return reject(begin, end, {0x0221, "this is no JSON object", nullptr});
+  if (reader_.read(text) == JsonReader::kFailed)
+    return reject(begin, end, {0x0221, reader_.error(), text.data() + reader_.error_at()});
+  reject(begin, end, {0x0221, "text stands behind the object", nullptr});
+}
+
+void JsonParser::Work::general_record(std::size_t begin, std::size_t end) {
+  const auto text = text_.substr(begin, end - begin);
+  const auto stop = reader_.read(text);
+  JsonError error;
+  if (stop == JsonReader::kFailed) error = {0x0221, reader_.error(), text.data() + reader_.error_at()};
+  else if (stop != text.size()) error = {0x0221, "the braces of the object do not match", text.data() + stop};
+  else if (point(0, begin, end, error)) return;
+  reject(begin, end, std::move(error));
+}
+
+void JsonParser::Work::parse_payload(std::string_view text) {
+  const std::size_t start = text.starts_with("\xEF\xBB\xBF") ? 3 : 0;
+  rows_->set_lines(simd::count(text, '\n'));
+  if (reader_.read(text, start) == JsonReader::kFailed)
+    return reject(0, text.size(), {0x0221, reader_.error(), text.data() + reader_.error_at()});
+  const auto& root = reader_.nodes().front();
+  const auto offset = [&](const char* at) { return static_cast<std::size_t>(at - text.data()); };
+  const auto refuse = [&](std::uint32_t at, JsonError error) {
+    reject(offset(reader_.nodes()[at].begin), offset(reader_.nodes()[at].end), std::move(error));
+  };
+  JsonError error;
+  if (root.kind == Kind::object) {
+    if (!point(0, offset(root.begin), offset(root.end), error)) refuse(0, std::move(error));
+    return;
+  }
+  if (root.kind != Kind::array) return refuse(0, {0x0221, "the payload is no object and no array", nullptr});
+  if (root.children == 0) return refuse(0, {0x070F, "the array is empty", nullptr});
+  for (std::uint32_t at = 1; at < root.next; at = reader_.nodes()[at].next) {
+    const auto& node = reader_.nodes()[at];
+    if (!point(at, offset(node.begin), offset(node.end), error)) refuse(at, std::exchange(error, {}));
+  }
+}
+
+/// Makes a row of the object; false: `error` says why not.
+bool JsonParser::Work::point(std::uint32_t node, std::size_t begin, std::size_t end, JsonError& error) {
+  const auto& nodes = reader_.nodes();
+  const auto& root = nodes[node];
+  static constexpr std::array<std::string_view, 4> kNames{"metric", "timestamp", "value", "tags"};
+  std::array<std::uint32_t, 4> members{};  // 0: missing; the root itself comes before all
+  if (root.kind != Kind::object) {
+    error = {0x0221, fmt::format("a point is an object, not {}", kind_name(root.kind)), root.begin};
+    return false;
+  }
+  for (std::uint32_t at = node + 1; at < root.next; at = nodes[at].next) {
+    const auto name = std::find_if(kNames.begin(), kNames.end(),
+                                   [&](std::string_view known) { return same_letters(known, nodes[at].key); });
+    if (name == kNames.end()) {
+      error = {0x0221, fmt::format("member '{}' is none of metric, timestamp, value, tags", shown(nodes[at].key)),
+               nodes[at].begin};
+      return false;
+    }
+    auto& member = members[static_cast<std::size_t>(name - kNames.begin())];
+    if (member != 0) {
+      error = {0x0221, fmt::format("member '{}' stands twice", *name), nodes[at].begin};
+      return false;
+    }
+    member = at;
+  }
+  for (std::size_t i = 0; i < 4; ++i) {
+    if (members[i] != 0) continue;
+    error = {0x0221, fmt::format("member '{}' is missing", kNames[i]), nullptr};
+    return false;
+  }
+  const auto& metric = nodes[members[0]];
+  const auto& tags = nodes[members[3]];
+  if (metric.kind != Kind::string) {
+    error = {0x0221, fmt::format("the metric is {}, not a string", kind_name(metric.kind)), metric.begin};
+    return false;
+  }
+  if (metric.text.empty() || metric.text.size() > Limits::table_name) {
+    error = {0x020A, metric.text.empty() ? "the metric is empty" : "the metric is longer than 192 bytes", metric.begin};
+    return false;
+  }
+  if (tags.kind != Kind::object || tags.children == 0) {
+    error = {0x0221,
+             tags.kind != Kind::object ? fmt::format("the tags are {}, not an object", kind_name(tags.kind))
+                                       : "a point needs a tag",
+             tags.begin};
+    return false;
+  }
+
+  const std::string_view raw_metric(metric.begin, static_cast<std::size_t>(metric.end - metric.begin));
+  const std::string_view raw_tags(tags.begin, static_cast<std::size_t>(tags.end - tags.begin));
+  Series* series = nullptr;
+  if (all_tags_) {
+    const auto key = key_of(raw_metric, raw_tags);
+    series = registry_.find(hash_bytes(key), key);
+  }
+  std::int64_t time = 0;
+  auto time_kind = JsonTime::digits;
+  JsonValue value;
+  bool typed = false;
+  if (series == nullptr && !read_tags(members[3], error)) return false;
+  if (!read_time(members[1], time, time_kind, error) || !read_value(members[2], value, error, typed)) return false;
+  if (value.type == Type::nchar && !is_valid_utf8(value.text)) {
+    error = {0x0200, "an NCHAR value is not valid UTF-8", nodes[members[2]].begin};
+    return false;
+  }
+  if (time < options_.range.first || time > options_.range.last) {
+    error = {0x060B, "the timestamp is outside the time range of the database", nodes[members[1]].begin};
+    return false;
+  }
+  if (series == nullptr) {
+    series = make_series(metric.text, error);
+    if (series == nullptr) return false;
+  }
+  auto& memory = memory_of(*series);
+  if (memory.table == nullptr) memory.table = &table_of(series->child->table);
+  if (!all_tags_) {
+    put_columns_row(series, value, time, begin, end);
+    return true;
+  }
+  auto* const row = rows_->begin_row(sizeof(data::Row) + sizeof(data::Slot));
+  row->slots()[0] = data::is_variable(value.type) ? rows_->add_text(value.text) : value.slot;
+  finish(row, series, value.type, time, begin, end - begin);
+  if (options_.predict && !options_.payload_rules) learn(begin, end, members, time_kind, value.type, *series);
+  return true;
+}
+
+bool JsonParser::Work::read_time(std::uint32_t node, std::int64_t& time, JsonTime& kind, JsonError& error) const {
+  const auto& nodes = reader_.nodes();
+  const auto& given = nodes[node];
+  const JsonNode* count = &given;
+  error = {0x0127, "", given.begin};
+  if (given.kind == Kind::object) {
+    const JsonNode* unit = nullptr;
+    count = nullptr;
+    for (std::uint32_t at = node + 1; at < given.next; at = nodes[at].next) {
+      if (same_letters(nodes[at].key, "value")) count = &nodes[at];
+      else if (same_letters(nodes[at].key, "type")) unit = &nodes[at];
+    }
+    if (given.children != 2 || count == nullptr || unit == nullptr || count->kind != Kind::number ||
+        unit->kind != Kind::string) {
+      error.text = R"(a timestamp object is {"value": number, "type": "s", "ms", "us" or "ns"})";
+      return false;
+    }
+    static constexpr std::array<std::string_view, 5> kUnits{"", "s", "ms", "us", "ns"};
+    const auto known = std::find_if(kUnits.begin() + 1, kUnits.end(),
+                                    [&](std::string_view name) { return same_letters(name, unit->text); });
+    if (known == kUnits.end() && count->number != 0) {
+      error.text = fmt::format("'{}' is no unit of time: s, ms, us or ns", shown(unit->text));
+      return false;
+    }
+    kind = known == kUnits.end() ? JsonTime::seconds : static_cast<JsonTime>(known - kUnits.begin());
+  } else if (given.kind != Kind::number) {
+    error.text = fmt::format("the timestamp is {}, not a number", kind_name(given.kind));
+    return false;
+  }
+  const double number = count->number;
+  if (number >= 9223372036854775808.0 || number < 0) {
+    error.text = number < 0 ? "the timestamp is negative" : "the timestamp is too large";
+    return false;
+  }
+  if (number == 0) {
+    time = options_.clock();
+    return true;
+  }
+  const auto units = static_cast<std::uint64_t>(number);
+  auto scale = kind;
+  if (kind == JsonTime::digits) {
+    if (units >= 1'000'000'000 && units < 10'000'000'000) scale = JsonTime::seconds;
+    else if (units >= 1'000'000'000'000 && units < 10'000'000'000'000) scale = JsonTime::milliseconds;
+    else {
+      error.text =
+          R"(a timestamp has 10 digits (seconds) or 13 (milliseconds); other units are written as {"value": …, "type": "us"})";
+      return false;
+    }
+  }
+  if (!json_time_of(scale, units, time)) {
+    error.text = "the timestamp is too large for its unit";
+    return false;
+  }
+  return true;
+}
+
+/// `typed`: written as an object with its type.
+bool JsonParser::Work::read_value(std::uint32_t node, JsonValue& value, JsonError& error, bool& typed) const {
+  const auto& nodes = reader_.nodes();
+  const auto& given = nodes[node];
+  const JsonNode* content = &given;
+  error = {0x0221, "", given.begin};
+  switch (given.kind) {
+    case Kind::boolean: value.type = Type::boolean; break;
+    case Kind::number: value.type = Type::float64; break;
+    case Kind::string: value.type = Type::varchar; break;
+    case Kind::null:
+    case Kind::array: error.text = fmt::format("a value cannot be {}", kind_name(given.kind)); return false;
+    case Kind::object: {
+      const JsonNode* type = nullptr;
+      content = nullptr;
+      for (std::uint32_t at = node + 1; at < given.next; at = nodes[at].next) {
+        if (same_letters(nodes[at].key, "value")) content = &nodes[at];
+        else if (same_letters(nodes[at].key, "type")) type = &nodes[at];
+      }
+      if (given.children != 2 || content == nullptr || type == nullptr || type->kind != Kind::string) {
+        error.text = R"(a value object is {"value": …, "type": "…"} and nothing else)";
+        return false;
+      }
+      value.type = type_of_name(type->text, content->kind);
+      if (value.type == Type::null) {
+        error = {0x0222, fmt::format("{} cannot have the type '{}'", kind_name(content->kind), shown(type->text)),
+                 given.begin};
+        return false;
+      }
+      typed = true;
+    }
+  }
+  if (content->kind == Kind::boolean) {
+    value.slot = content->truth ? 1 : 0;
+  } else if (content->kind == Kind::number) {
+    if (!json_number_as(value.type, content->number, value.slot)) {
+      error = {0x0224, fmt::format("the value is outside the range of its type, {}", range_of(value.type)),
+               content->begin};
+      return false;
+    }
+  } else {
+    value.text = content->text;
+    const auto most = value.type == Type::nchar ? Limits::nchar : Limits::varchar;
+    if (value.text.size() > most) {
+      error = {0x2642, fmt::format("a text of {} bytes is longer than {}", value.text.size(), most), content->begin};
+      return false;
+    }
+  }
+  return true;
+}
+
+/// Fills `tags_`.
+bool JsonParser::Work::read_tags(std::uint32_t node, JsonError& error) {
+  const auto& nodes = reader_.nodes();
+  tags_.clear();
+  for (std::uint32_t at = node + 1; at < nodes[node].next; at = nodes[at].next) {
+    const auto key = nodes[at].key;
+    if (key.empty() || key.size() > Limits::column_name) {
+      error = {0x021F,
+               key.empty() ? std::string("a tag has an empty name")
+                           : fmt::format("the tag name '{}' is longer than 64 bytes", shown(key)),
+               nodes[at].begin};
+      return false;
+    }
+    auto& tag = tags_.emplace_back();
+    tag.key = key;
+    tag.node = &nodes[at];
+    bool typed = false;
+    if (!read_value(at, tag.value, error, typed)) {
+      error.text = fmt::format("tag '{}': {}", shown(key), error.text);
+      return false;
+    }
+    if (tag.value.type == Type::nchar && !is_valid_utf8(tag.value.text)) {
+      error = {0x0200, fmt::format("tag '{}' is NCHAR and not valid UTF-8", shown(key)), nodes[at].begin};
+      return false;
+    }
+    if (!data::is_variable(tag.value.type)) {
+      std::memcpy(tag.image.data(), &tag.value.slot, sizeof tag.value.slot);
+    }
+    tag.use = all_tags_ ? TagUse::tag : options_.naming.use_of(key);
+  }
+  if (tags_.size() > Limits::tags) {
+    error = {0x2643, "there are more than " + std::to_string(Limits::tags) + " tags", nodes[node].begin};
+    return false;
+  }
+  sorted_.clear();
+  for (const auto& tag : tags_)
+    if (tag.use != TagUse::drop) sorted_.push_back(tag.key);
+  sorted_.push_back(kValueName);
+  sorted_.push_back(options_.naming.timestamp_name);
+  std::sort(sorted_.begin(), sorted_.end());
+  if (std::adjacent_find(sorted_.begin(), sorted_.end()) != sorted_.end()) {
+    error = {0x263C,
+             fmt::format("a name stands twice among the tags, '{}' and the timestamp column '{}'", kValueName,
+                         options_.naming.timestamp_name),
+             nodes[node].begin};
+    return false;
+  }
+  const auto& naming = options_.naming;
+  const bool joined = naming.table_name_key.empty() && !naming.child_table_delimiter.empty();
+  const auto& named = !naming.table_name_key.empty() ? naming.table_name_key : naming.child_table_tag;
+  for (const auto& tag : tags_) {
+    if (tag.use != TagUse::tag || data::is_variable(tag.value.type) || !(joined || tag.key == named)) continue;
+    error = {0x0221, fmt::format("tag '{}' is no string and cannot be part of the child table's name", shown(tag.key)),
+             tag.node->begin};
+    return false;
+  }
+  return true;
+}
+
+/// The series of the tags in `tags_`, registered.
+Series* JsonParser::Work::make_series(std::string_view metric, JsonError& error) {
+  found_.tags.clear();
+  for (const auto& tag : tags_) {
+    if (tag.use != TagUse::tag) continue;
+    const bool text = data::is_variable(tag.value.type);
+    found_.tags.push_back(
+        {tag.key, tag.value.type,
+         text ? tag.value.text : std::string_view(tag.image.data(), data::fixed_size(tag.value.type))});
+  }
+  if (!all_tags_) {
+    // The text of the tags that count; names and types make it unambiguous.
+    key_.assign("\xFFk");
+    const auto add = [&](std::string_view text) {
+      const auto size = static_cast<std::uint32_t>(text.size());
+      key_.append(reinterpret_cast<const char*>(&size), sizeof size);
+      key_ += text;
+    };
+    add(metric);
+    for (const auto& tag : found_.tags) {
+      add(tag.key);
+      key_ += static_cast<char>(tag.type);
+      add(tag.value);
+    }
+    if (auto* const known = registry_.find(hash_bytes(key_), key_)) return known;
+  }
+  const std::string table = super_table_name(metric, options_.naming);
+  found_.table = table;
+  found_.child = child_table_name(metric, found_.tags, options_.naming);
+  if (found_.child == table) {
+    error = {0x061D, "the child table would have the name of its super table", nullptr};
+    return nullptr;
+  }
+  return registry_.insert(hash_bytes(key_), key_, found_);
+}
+
+/// Keeps a point some of whose tags are columns.
+void JsonParser::Work::put_columns_row(Series* series, const JsonValue& value, std::int64_t time, std::size_t begin,
+                                       std::size_t end) {
+  fields_.assign(1, {kValueName, value.type});
+  for (const auto& tag : tags_)
+    if (tag.use == TagUse::column) fields_.push_back({tag.key, tag.value.type});
+  auto& shapes = rows_->shapes();
+  std::uint32_t index = 0;
+  const auto same = [](const data::Field& a, const data::Field& b) { return a.name == b.name && a.type == b.type; };
+  while (index < shapes.size() &&
+         !(shapes[index].table == series->child->table &&
+           std::equal(shapes[index].fields.begin(), shapes[index].fields.end(), fields_.begin(), fields_.end(), same)))
+    ++index;
+  if (index == shapes.size()) {
+    for (auto& field : fields_) field.name = rows_->add_name(field.name);
+    index = rows_->add_shape(series->child->table, fields_);
+  }
+  auto& shape = rows_->shape(index);
+  auto* const row = rows_->begin_row(shape.row_bytes());
+  std::size_t slot = 0;
+  const auto put = [&](const JsonValue& given) {
+    if (data::is_variable(given.type)) {
+      row->slots()[slot] = rows_->add_text(given.text);
+      shape.max_length[slot] = std::max(shape.max_length[slot], static_cast<std::uint32_t>(given.text.size()));
+    } else {
+      row->slots()[slot] = given.slot;
+    }
+    ++slot;
+  };
+  put(value);
+  for (const auto& tag : tags_)
+    if (tag.use == TagUse::column) put(tag.value);
+  row->child = series->child_id;
+  row->shape = index;
+  row->offset = static_cast<std::uint32_t>(begin);
+  row->length = static_cast<std::uint32_t>(end - begin);
+  row->time = time;
+  ++shape.rows;
+  if (series->state() != Series::State::admitted) rows_->note_fresh(series, row);
+  rows_->commit_row(shape.row_bytes());
+}
+
+/// Remembers the text around the values of a point that has become a row.
+void JsonParser::Work::learn(std::size_t begin, std::size_t end, const std::array<std::uint32_t, 4>& members,
+                             JsonTime time, Type type, Series& series) {
+  using Hole = JsonTemplate::Hole;
+  const auto& nodes = reader_.nodes();
+  struct Span {
+    const char* begin;
+    const char* end;
+    Hole hole;
+  };
+  std::array<Span, 4> spans{};
+  for (std::size_t i = 0; i < 4; ++i) {
+    const auto* node = &nodes[members[i]];
+    // Of an object with a type only the value itself varies.
+    if (node->kind == Kind::object && static_cast<Hole>(i) != Hole::tags)
+      for (std::uint32_t at = members[i] + 1; at < nodes[members[i]].next; at = nodes[at].next)
+        if (same_letters(nodes[at].key, "value")) node = &nodes[at];
+    spans[i] = {node->begin, node->end, static_cast<Hole>(i)};
+  }
+  std::sort(spans.begin(), spans.end(), [](const Span& a, const Span& b) { return a.begin < b.begin; });
+  JsonTemplate form;
+  const char* from = text_.data() + begin;
+  for (std::size_t i = 0; i < 4; ++i) {
+    form.literals[i].assign(from, spans[i].begin);
+    form.holes[i] = spans[i].hole;
+    from = spans[i].end;
+  }
+  form.literals[4].assign(from, text_.data() + end);
+  form.time = time;
+  form.type = type;
+  auto known = std::find(forms_.begin(), forms_.end(), form);
+  if (known == forms_.end()) {
+    if (forms_.size() >= kMostForms) return;
+    known = forms_.insert(known, std::move(form));
+  }
+  last_form_ = static_cast<std::uint32_t>(known - forms_.begin());
+  memory_of(series).form = last_form_;
+}
+
+/// Finds a series by its text: "\xFFj", the metric's length, the metric in its quotes, the tags in their braces. No
+/// line of another format starts so: 0xFF is in no UTF-8 text.
+std::string_view JsonParser::Work::key_of(std::string_view metric, std::string_view tags) {
+  const auto size = static_cast<std::uint32_t>(metric.size());
+  key_.resize(6 + metric.size() + tags.size());
+  char* const to = key_.data();
+  std::memcpy(to, "\xFFj", 2);
+  std::memcpy(to + 2, &size, sizeof size);
+  std::memcpy(to + 6, metric.data(), metric.size());
+  std::memcpy(to + 6 + metric.size(), tags.data(), tags.size());
+  return key_;
+}
+
+JsonParser::Work::Memory& JsonParser::Work::memory_of(const Series& series) {
+  if (series.id >= memory_.size())
+    memory_.resize(std::max<std::size_t>(series.id + std::size_t{1}, memory_.size() * 2));
+  return memory_[series.id];
+}
+
+JsonParser::Work::Table& JsonParser::Work::table_of(data::SuperTableRef* ref) {
+  auto& table = tables_[ref];
+  if (!table) {
+    table = std::make_unique<Table>();
+    table->ref = ref;
+  }
+  return *table;
+}
+
+}  // namespace penstock::format
