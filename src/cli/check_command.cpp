@@ -58,7 +58,7 @@ class Check {
   }
   static std::vector<pipeline::Rejects::Source> reject_sources(const std::vector<io::Input>& inputs) {
     std::vector<pipeline::Rejects::Source> sources;
-    for (const auto& input : inputs) sources.push_back({input.name, "", "", ""});
+    for (const auto& input : inputs) sources.push_back({input.name, "", "", "", ""});
     return sources;
   }
   void look(sink::ParsedChunk& chunk);

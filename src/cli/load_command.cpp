@@ -42,6 +42,7 @@ struct LoadFlags {
   std::uint32_t max_child_tables = 1'000'000;
   std::string rejects = "penstock-rejects/";
   std::string max_rejects;
+  bool rejects_ok = false;
   std::string report;
   bool allow_precision_loss = false;
   std::string ttl;
@@ -131,7 +132,6 @@ class Load {
         row_rate_(plan_.rate.rows_per_second),
         byte_rate_(plan_.rate.bytes_per_second),
         observer_(counters_, latencies_, rejects_, row_rate_, byte_rate_, stop_.get_token()) {
-    registry_.set_max_children(flags.max_child_tables);
     unreadable_.resize(plan_.inputs.size());
     for (const auto& input : plan_.inputs) counters_.bytes_total += input.size;
     if (std::any_of(plan_.inputs.begin(), plan_.inputs.end(), [](const auto& input) { return input.standard_input; }))
@@ -143,7 +143,7 @@ class Load {
  private:
   static std::vector<pipeline::Rejects::Source> reject_sources(const LoadPlan& plan) {
     std::vector<pipeline::Rejects::Source> sources;
-    for (const auto& input : plan.inputs) sources.push_back({input.name, "txt", "", ""});
+    for (const auto& input : plan.inputs) sources.push_back({input.name, "txt", "", "", ""});
     return sources;
   }
   void say(const std::string& text) const {
@@ -272,6 +272,7 @@ int Load::run() {
     run.counters = &counters_;
     run.threads = plan_.threads;
     run.selection = plan_.source.selection;
+    run.max_child_tables = flags_.max_child_tables;
     result = pipeline::run(run, stop_);
   }
   say_notes();
@@ -300,7 +301,7 @@ int Load::finish(const pipeline::RunResult& result, std::chrono::nanoseconds ela
   summary.merged_by_precision = counters_.rows_merged_by_precision;
   summary.elapsed = elapsed;
   const auto rows = ledger_.sources();
-  int status = summary.total.rejected > 0 ? kRejects : kOk;
+  int status = summary.total.rejected > 0 && !flags_.rejects_ok ? kRejects : kOk;
   for (std::size_t i = 0; i < plan_.inputs.size(); ++i) {
     const auto& end = result.sources[i];
     summary.sources.push_back({plan_.inputs[i].name, end.format, end.compression, tally(rows[i]), end.error});
@@ -336,7 +337,9 @@ int Load::finish(const pipeline::RunResult& result, std::chrono::nanoseconds ela
   summary.version = kVersion;
   summary.target = target_->display();
   report::fill_stages(summary, counters_, plan_.threads, plan_.lanes);
-  summary.outcome = status == kOk ? "complete" : status == kRejects ? "complete, with rejected rows" : "incomplete";
+  summary.outcome = status > kRejects            ? "incomplete"
+                    : summary.total.rejected > 0 ? "complete, with rejected rows"
+                                                 : "complete";
   if (result.error) {
     try {
       std::rethrow_exception(result.error);
@@ -404,6 +407,7 @@ void add_load_command(CLI::App& program, int& status) {
       ->group(outcome)
       ->capture_default_str();
   command->add_option("--max-rejects", flags->max_rejects, "Stop after N rejects, or P% of the rows")->group(outcome);
+  command->add_flag("--rejects-ok", flags->rejects_ok, "End with status 0 although rows were rejected")->group(outcome);
   command->add_option("--report", flags->report, "Write the report as JSON")->group(outcome);
   command->add_flag("-q,--quiet", flags->quiet, "No progress; a report only if something went wrong")->group(outcome);
   command->callback([flags, &status] {

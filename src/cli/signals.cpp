@@ -36,6 +36,7 @@ void install(void (*handler)(int)) {
 
 SignalGuard::SignalGuard(std::stop_source stop) {
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN);
   first_signal = 0;
   if (pipe(wake_pipe) != 0) return;
   waiter = std::jthread([stop = std::move(stop)]() mutable {

@@ -5,7 +5,8 @@
 namespace penstock::cli {
 
 /// While it lives, SIGINT and SIGTERM ask `stop` to stop; a second one ends the process at once. One at a time.
-/// SIGPIPE is ignored: a closed pipe or socket is an error where it is written to.
+/// SIGPIPE and SIGXFSZ are ignored: a closed pipe or socket, and a file that grew past a limit, are errors where they
+/// are written to.
 class SignalGuard {
  public:
   explicit SignalGuard(std::stop_source stop);

@@ -99,7 +99,7 @@ struct Reject {
   std::uint32_t length = 0;  ///< of the record without its line end
   std::uint32_t column = 0;  ///< byte in the record where it went wrong, from 1; 0: the record as a whole
   Reason reason;
-  std::uint32_t line = 0;  ///< lines of the chunk's text before it; filled by the pipeline
+  std::uint32_t line = 0;  ///< in the chunk, from 1; 0: not counted; filled by the pipeline
 };
 
 /// A place in the text that no row tells of, but that decides what the rows behind it are ("# CONTEXT-DATABASE: x" of a

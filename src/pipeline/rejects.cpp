@@ -2,10 +2,11 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
+#include <charconv>
 #include <utility>
 
 #include "base/error.h"
@@ -14,46 +15,105 @@
 namespace penstock::pipeline {
 namespace {
 
+namespace fs = std::filesystem;
+
+constexpr std::size_t kBuffer = std::size_t{256} << 10;
+constexpr std::uint64_t kMostFree = std::uint64_t{256} << 20;
+constexpr std::size_t kExampleBytes = 120;
+// Of a file name, so that what is put behind it still fits.
+constexpr std::size_t kLongestStem = 180;
+constexpr std::size_t kLongestName = 255;
+
 // Reasons quote values; for counting, every quoted value is the same.
-std::string folded(std::string_view reason) {
-  std::string out;
-  bool quoted = false;
-  for (const char c : reason) {
-    if (c == '\'') {
-      out += quoted ? "…'" : "'";
-      quoted = !quoted;
-    } else if (!quoted) {
-      out += c;
-    }
+void append_folded(std::string& out, std::string_view reason) {
+  while (!reason.empty()) {
+    const auto open = reason.find('\'');
+    if (open == std::string_view::npos) break;
+    out += reason.substr(0, open + 1);
+    out += "…";
+    const auto close = reason.find('\'', open + 1);
+    if (close == std::string_view::npos) return;
+    out += '\'';
+    reason.remove_prefix(close + 1);
   }
-  return out;
+  out += reason;
 }
 
 // A file name from a source's name: its last part, without what a file system may not like.
 std::string file_stem(const std::string& name) {
-  std::string stem = name == "-" ? "stdin" : std::filesystem::path(name).filename().string();
+  std::string stem = name == "-" || name == "standard input" ? "stdin" : fs::path(name).filename().string();
   for (const auto* const suffix : {".gz", ".zst", ".lz4"})
     if (stem.size() > 4 && stem.ends_with(suffix)) stem.resize(stem.size() - std::string_view(suffix).size());
+  if (stem.size() > kLongestStem) stem.resize(kLongestStem);
   return stem.empty() ? "source" : stem;
+}
+
+// "a.line", 2: "a-2.line".
+fs::path numbered(const fs::path& path, int number) {
+  if (number < 2) return path;
+  return path.parent_path() / fmt::format("{}-{}{}", path.stem().string(), number, path.extension().string());
+}
+
+// A JSON string; bytes that are no UTF-8 become U+FFFD.
+void append_json(std::string& out, std::string_view text) {
+  const bool sound = is_utf8(text);
+  out += '"';
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (byte < 0x20) {
+      out += c == '\n' ? "\\n" : c == '\t' ? "\\t" : c == '\r' ? "\\r" : fmt::format("\\u{:04x}", byte);
+    } else if (byte >= 0x80 && !sound) {
+      out += "\xEF\xBF\xBD";
+    } else {
+      out += c;
+    }
+  }
+  out += '"';
+}
+
+template <class Number>
+void append_number(std::string& out, Number value) {
+  char text[24];
+  out.append(text, std::to_chars(text, text + sizeof text, value).ptr);
+}
+
+// Fit for a shell.
+std::string quoted(const std::string& text) {
+  const auto plain = [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           std::string_view("_-./:+=,@%").find(c) != std::string_view::npos;
+  };
+  if (!text.empty() && std::all_of(text.begin(), text.end(), plain)) return text;
+  std::string out = "'";
+  for (const char c : text) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return out + "'";
 }
 
 }  // namespace
 
-// One append-only file with a buffer; what fails names the file and the cause.
+// One new file with a buffer; what fails names the file and the cause.
 struct Rejects::File {
   struct Stream {
-    std::filesystem::path path;
+    fs::path path;
     int descriptor = -1;
     std::string buffer;
 
-    void open() {
-      descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-      if (descriptor < 0)
-        throw Error(Errc::io, fmt::format("cannot make the reject file '{}': {}", path.string(), errno_text(errno)));
+    // False: there is such a file, or something of that name.
+    bool open(const fs::path& name) {
+      path = name;
+      descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+      if (descriptor < 0 && errno != EEXIST)
+        throw Error(Errc::io, fmt::format("cannot make the reject file '{}': {}; name another place with --rejects",
+                                          path.string(), errno_text(errno)));
+      return descriptor >= 0;
     }
-    void append(std::string_view bytes) {
-      buffer += bytes;
-      if (buffer.size() >= 256 * 1024) flush();
+    void remove() {
+      std::error_code ignored;
+      ::close(std::exchange(descriptor, -1));
+      fs::remove(path, ignored);
     }
     void flush() {
       std::string_view left = buffer;
@@ -61,9 +121,11 @@ struct Rejects::File {
         const auto written = ::write(descriptor, left.data(), left.size());
         if (written < 0) {
           if (errno == EINTR) continue;
-          throw Error(Errc::io, fmt::format("cannot write the reject file '{}': {}; make room or name another place "
-                                            "with --rejects",
-                                            path.string(), errno_text(errno)));
+          const auto why = errno_text(errno);
+          buffer.erase(0, buffer.size() - left.size());
+          throw Error(Errc::io, fmt::format("cannot write the reject file '{}': {}; its last records are missing. Make "
+                                            "room or name another place with --rejects, then load again",
+                                            path.string(), why));
         }
         left.remove_prefix(static_cast<std::size_t>(written));
       }
@@ -74,33 +136,42 @@ struct Rejects::File {
       flush();
       ::fsync(descriptor);
     }
+    Stream() = default;
+    Stream(const Stream&) = delete;
+    Stream& operator=(const Stream&) = delete;
     ~Stream() {
       if (descriptor >= 0) ::close(descriptor);
     }
   };
   Stream records;
   Stream reasons;
+  bool one_line = false;     // a record takes one line, whatever it was before
+  std::string reason_begin;  // of a reasons line: the same for all records of the source
+  std::string reason_end;
 };
 
 Rejects::Rejects(Options options, std::vector<Source> sources)
     : options_(std::move(options)), sources_(std::move(sources)), files_(sources_.size()) {
   if (options_.discard) return;
-  namespace fs = std::filesystem;
   std::error_code ignored;
   const fs::path& path = options_.path;
+  const auto refuse = [&](const std::string& why) {
+    throw Error(Errc::config, fmt::format("--rejects {}: {}", path.string(), why));
+  };
   const bool named_folder = path.filename().empty() || fs::is_directory(path, ignored) || !path.has_extension();
   single_file_ = sources_.size() == 1 && !named_folder;
   // Found out before the first row: an existing parent that can be written to.
   fs::path folder = fs::absolute(path, ignored);
+  for (const auto& part : folder)
+    if (part.native().size() > kLongestName) refuse("a name in it is too long");
+  if (single_file_ && fs::exists(path, ignored) && !fs::is_regular_file(path, ignored)) refuse("this is no file");
   if (single_file_ || folder.filename().empty()) folder = folder.parent_path();
   fs::path existing = folder;
   while (!existing.empty() && !fs::exists(existing, ignored) && existing != existing.parent_path())
     existing = existing.parent_path();
-  if (!fs::is_directory(existing, ignored))
-    throw Error(Errc::config, fmt::format("--rejects {}: '{}' is no directory", path.string(), existing.string()));
+  if (!fs::is_directory(existing, ignored)) refuse(fmt::format("'{}' is no directory", existing.string()));
   if (::access(existing.c_str(), W_OK | X_OK) != 0)
-    throw Error(Errc::config, fmt::format("--rejects {}: cannot write to '{}': {}", path.string(), existing.string(),
-                                          errno_text(errno)));
+    refuse(fmt::format("cannot write to '{}': {}", existing.string(), errno_text(errno)));
 }
 
 Rejects::~Rejects() {
@@ -114,96 +185,156 @@ Rejects::~Rejects() {
   }
 }
 
-void Rejects::describe(std::uint32_t source, std::string header, std::string extension, std::string load_with) {
+void Rejects::describe(std::uint32_t source, std::string header, std::string extension, std::string load_with,
+                       std::string mapping) {
   const std::lock_guard lock(mutex_);
   sources_[source].header = std::move(header);
   sources_[source].extension = std::move(extension);
   sources_[source].load_with = std::move(load_with);
+  sources_[source].mapping = std::move(mapping);
 }
 
 Rejects::File& Rejects::file_of(std::uint32_t source) {
   auto& file = files_[source];
   if (file) return *file;
-  namespace fs = std::filesystem;
+  const auto& described = sources_[source];
   auto made = std::make_unique<File>();
-  if (single_file_) {
-    made->records.path = options_.path;
-  } else {
-    fs::create_directories(options_.path);
-    const auto path_of = [&](const std::string& stem) {
-      return options_.path / fmt::format("{}.rejects.{}", stem, sources_[source].extension);
-    };
-    const std::string stem = file_stem(sources_[source].name);
-    const auto sources_of_stem = std::count_if(sources_.begin(), sources_.end(),
-                                               [&](const Source& other) { return file_stem(other.name) == stem; });
-    made->records.path = path_of(sources_of_stem > 1 ? fmt::format("{}.{}", stem, source + 1) : stem);
-    // "a.line.2" may be a source of its own.
-    const auto taken = [&](const fs::path& path) {
-      return std::any_of(files_.begin(), files_.end(),
-                         [&](const auto& other) { return other && other->records.path == path; });
-    };
-    for (int i = 1; taken(made->records.path); ++i)
-      made->records.path = path_of(fmt::format("{}.{}-{}", stem, source + 1, i));
+  fs::path wanted = options_.path;
+  if (!single_file_) {
+    const std::string stem = file_stem(described.name);
+    const auto of_stem = std::count_if(sources_.begin(), sources_.end(),
+                                       [&](const Source& other) { return file_stem(other.name) == stem; });
+    wanted /= fmt::format("{}.rejects.{}", of_stem > 1 ? fmt::format("{}.{}", stem, source + 1) : stem,
+                          described.extension.empty() ? "txt" : described.extension);
   }
-  made->reasons.path = made->records.path.string() + ".reasons.jsonl";
-  if (const auto parent = made->records.path.parent_path(); !parent.empty()) fs::create_directories(parent);
-  for (const auto& input : sources_) {
+  if (const auto parent = wanted.parent_path(); !parent.empty()) {
+    std::error_code error;
+    fs::create_directories(parent, error);
+    if (error)
+      throw Error(Errc::io,
+                  fmt::format("cannot make the folder '{}' for rejects: {}; name another place with --rejects",
+                              parent.string(), error.message()));
+  }
+  // Records of an earlier load are not overwritten, nor a source, nor what a link leads to: only new files will do.
+  for (int number = 1;; ++number) {
+    const auto name = numbered(wanted, number);
     std::error_code ignored;
-    for (const auto* const path : {&made->records.path, &made->reasons.path})
-      if (fs::equivalent(input.name, *path, ignored))
-        throw Error(Errc::config,
-                    fmt::format("rejected records would overwrite the source '{}'; name another place with "
-                                "--rejects",
-                                input.name));
+    if (!described.mapping.empty() && fs::exists(name.string() + ".mapping.toml", ignored)) continue;
+    if (!made->records.open(name)) continue;
+    if (made->reasons.open(name.string() + ".reasons.jsonl")) break;
+    made->records.remove();
   }
-  made->records.open();
-  made->reasons.open();
-  if (!sources_[source].header.empty()) made->records.append(sources_[source].header + "\n");
+  made->one_line = described.extension == "json";
+  if (!described.header.empty()) made->records.buffer += described.header + "\n";
+  std::string load_with = described.load_with;
+  if (!described.mapping.empty()) {
+    File::Stream mapping;
+    if (mapping.open(made->records.path.string() + ".mapping.toml")) {
+      mapping.buffer = described.mapping;
+      mapping.flush();
+      load_with += " --mapping " + quoted(mapping.path.string());
+    }
+  }
+  made->reason_begin = "{\"source\":";
+  append_json(made->reason_begin, described.name);
+  made->reason_begin += ",\"line\":";
+  made->reason_end = ",\"load_with\":";
+  append_json(made->reason_end, load_with);
+  made->reason_end += "}\n";
+  check_space(*made);
   file = std::move(made);
   return *file;
+}
+
+void Rejects::check_space(const File& file) {
+  struct statvfs info {};
+  const auto folder = file.records.path.parent_path();
+  if (::statvfs(folder.empty() ? "." : folder.c_str(), &info) != 0) return;
+  const std::uint64_t size = static_cast<std::uint64_t>(info.f_blocks) * info.f_frsize;
+  const std::uint64_t free = static_cast<std::uint64_t>(info.f_bavail) * info.f_frsize;
+  const auto least = options_.min_free_bytes.value_or(std::min(size / 20, kMostFree));
+  if (free < least) short_of_space_ = free;
 }
 
 void Rejects::put_piece(std::uint32_t source, std::string_view piece) {
   if (options_.discard) return;
   const std::lock_guard lock(mutex_);
-  file_of(source).records.append(piece);
+  auto& records = file_of(source).records;
+  records.buffer += piece;
+  if (records.buffer.size() >= kBuffer) records.flush();
+}
+
+Rejects::Group& Rejects::group_of(const RejectedRecord& rejected) {
+  group_key_.clear();
+  append_number(group_key_, rejected.code);
+  group_key_ += ' ';
+  const auto begin = group_key_.size();
+  append_folded(group_key_, rejected.reason);
+  auto& group = groups_[group_key_];
+  if (group.count == 0) {
+    group.reason = rejected.reason;
+    group.code = rejected.code;
+    group.order = groups_.size();
+  } else if (group.count == 1) {
+    // The first example stays as it was; from the second on the kind speaks for all of them.
+    group.reason = group_key_.substr(begin);
+  }
+  if (group.examples.size() < kExamples) {
+    const auto& name = sources_[rejected.source].name;
+    std::string place = fmt::format("{}:{}", name == "-" ? "standard input" : name, rejected.line);
+    if (rejected.column > 0) place += fmt::format(":{}", rejected.column);
+    if (group.count == 0) group.first = place;
+    group.examples.push_back({std::move(place), printable(rejected.record, kExampleBytes)});
+  }
+  ++group.count;
+  return group;
 }
 
 void Rejects::add(const RejectedRecord& rejected) {
   const std::lock_guard lock(mutex_);
-  const auto& source = sources_[rejected.source];
-  ++count_;
-  std::string kind = folded(rejected.reason);
-  auto& group = groups_[{rejected.code, kind}];
-  if (group.count++ == 0) {
-    group.reason = rejected.reason;
-    group.code = rejected.code;
-    group.first = fmt::format("{}:{}", source.name == "-" ? "standard input" : source.name, rejected.line);
-    if (rejected.column > 0) group.first += fmt::format(":{}", rejected.column);
-  }
-  // The first example stays as it was; from the second on the kind speaks for all of them.
-  if (group.count == 2) group.reason = std::move(kind);
+  group_of(rejected);
   if (!options_.discard) {
     File& file = file_of(rejected.source);
-    file.records.append(rejected.record);
-    file.records.append("\n");
-    nlohmann::ordered_json reason{{"source", source.name},
-                                  {"line", rejected.line},
-                                  {"offset", rejected.offset},
-                                  {"column", rejected.column},
-                                  {"reason", rejected.reason},
-                                  {"code", rejected.code},
-                                  {"by", rejected.by_server ? "server" : "penstock"},
-                                  {"load_with", source.load_with}};
-    file.reasons.append(reason.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
-    file.reasons.append("\n");
+    auto& records = file.records.buffer;
+    const auto begin = records.size();
+    records += rejected.record;
+    if (file.one_line)
+      std::replace_if(
+          records.begin() + static_cast<std::ptrdiff_t>(begin), records.end(),
+          [](char c) { return c == '\n' || c == '\r'; }, ' ');
+    records += '\n';
+    auto& reasons = file.reasons.buffer;
+    reasons += file.reason_begin;
+    append_number(reasons, rejected.line);
+    reasons += ",\"offset\":";
+    append_number(reasons, rejected.offset);
+    reasons += ",\"column\":";
+    append_number(reasons, rejected.column);
+    reasons += ",\"reason\":";
+    append_json(reasons, rejected.reason);
+    reasons += ",\"code\":";
+    append_number(reasons, rejected.code);
+    reasons += rejected.by_server ? ",\"by\":\"server\"" : ",\"by\":\"penstock\"";
+    reasons += file.reason_end;
+    if (records.size() >= kBuffer || reasons.size() >= kBuffer) {
+      file.records.flush();
+      file.reasons.flush();
+      check_space(file);
+    }
   }
+  ++count_;
 }
 
 void Rejects::check_limits(std::uint64_t rows_read) {
   const std::lock_guard lock(mutex_);
   const auto advice = " Look at the reasons" + (options_.discard ? std::string() : " beside the reject file") +
                       ", or raise --max-rejects";
+  if (short_of_space_)
+    throw Error(Errc::limit,
+                fmt::format("the file system of the rejects ({}) has only {} left: stopped before they fill "
+                            "it. Make room or name another place with --rejects; for fewer rejects look at "
+                            "the reasons beside the reject file",
+                            options_.path.string(), format_bytes(static_cast<double>(*short_of_space_))));
   if (count_ > options_.max_rejects)
     throw Error(Errc::limit,
                 fmt::format("more than {} records were rejected.{}", format_count(options_.max_rejects), advice));
@@ -232,7 +363,8 @@ std::vector<Rejects::Group> Rejects::groups() const {
   const std::lock_guard lock(mutex_);
   std::vector<Group> all;
   for (const auto& [key, group] : groups_) all.push_back(group);
-  std::stable_sort(all.begin(), all.end(), [](const Group& a, const Group& b) { return a.count > b.count; });
+  std::sort(all.begin(), all.end(),
+            [](const Group& a, const Group& b) { return std::pair(b.count, a.order) < std::pair(a.count, b.order); });
   return all;
 }
 
@@ -244,7 +376,6 @@ std::uint64_t Rejects::count() const {
 std::string Rejects::location() const {
   const std::lock_guard lock(mutex_);
   if (count_ == 0 || options_.discard) return {};
-  if (single_file_) return options_.path.string();
   std::string only;
   std::size_t files = 0;
   for (const auto& file : files_)

@@ -2,11 +2,12 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 namespace penstock::pipeline {
@@ -23,8 +24,10 @@ struct RejectedRecord {
   std::string_view record;  ///< as it was read, without its line end
 };
 
-/// Where rejected records go: a file a source in the format of the input, so that it loads again after mending, and
-/// beside it `….reasons.jsonl` with one JSON object a record. Any thread. Files appear with the first reject.
+/// Where rejected records go: a file a source in the format of the input, so that it loads again after mending, beside
+/// it `….reasons.jsonl` with one JSON object a record, and for CSV `….mapping.toml`, which says how its columns are to
+/// be read (a few bad records are no sample to infer that from). Any thread. Files appear with the first reject; an
+/// existing file is never touched: the next free number goes into the name ("a.csv.rejects-2.csv").
 ///
 /// A reasons line: {"source","line","offset","column","reason","code","by","load_with"}.
 class Rejects {
@@ -33,7 +36,8 @@ class Rejects {
     std::string name;       ///< as the user named it
     std::string extension;  ///< of the format: "line", "csv" …
     std::string header;     ///< first line of the reject file (CSV), without line end; may be empty
-    std::string load_with;  ///< flags that load the reject file again
+    std::string load_with;  ///< flags that load the reject file again, but for --mapping
+    std::string mapping;    ///< TOML of the mapping that reads it again (CSV); may be empty
   };
   struct Options {
     /// A directory (made when missing; a file a source), or with a single source a file.
@@ -43,16 +47,19 @@ class Rejects {
     double early_share = 0.5;  ///< more than this of the first `early_rows` stops the load
     std::uint64_t early_rows = 10'000;
     bool discard = false;  ///< count only: `check`
+    /// A file system with less free space takes no more rejects; empty: a twentieth of it, at most 256 MiB.
+    std::optional<std::uint64_t> min_free_bytes;
   };
   /// Finds out now whether files can be made there. Throws Error(Errc::config).
   Rejects(Options options, std::vector<Source> sources);
   ~Rejects();
 
   /// The header becomes known when the source is opened.
-  void describe(std::uint32_t source, std::string header, std::string extension, std::string load_with);
+  void describe(std::uint32_t source, std::string header, std::string extension, std::string load_with,
+                std::string mapping = {});
 
-  /// Writes the record down. Throws Error(Errc::io) when the disk is full, Error(Errc::limit) past the limits (the
-  /// record is written down all the same).
+  /// Writes the record down. Throws Error(Errc::io) when the file cannot be written, Error(Errc::limit) past the limits
+  /// or when the file system gets full (the record is written down all the same).
   void put(const RejectedRecord& rejected, std::uint64_t rows_read) {
     add(rejected);
     check_limits(rows_read);
@@ -65,12 +72,19 @@ class Rejects {
   /// Everything put so far is on disk when this returns. Throws Error(Errc::io).
   void sync();
 
+  struct Example {
+    std::string place;   ///< "file:line:column"
+    std::string record;  ///< shortened, control bytes as \xNN
+  };
   struct Group {
     std::string reason;
     std::int32_t code = 0;
     std::uint64_t count = 0;
-    std::string first;  ///< "file:line:column"
+    std::string first;              ///< "file:line:column"
+    std::vector<Example> examples;  ///< of the first records, at most kExamples
+    std::size_t order = 0;          ///< 1, 2, … as they appeared
   };
+  static constexpr std::size_t kExamples = 3;
   /// Reasons with their counts, most frequent first. Quoted values in reasons are folded.
   [[nodiscard]] std::vector<Group> groups() const;
   [[nodiscard]] std::uint64_t count() const;
@@ -80,14 +94,18 @@ class Rejects {
  private:
   struct File;
   File& file_of(std::uint32_t source);
+  Group& group_of(const RejectedRecord& rejected);
+  void check_space(const File& file);
 
   mutable std::mutex mutex_;
   Options options_;
   std::vector<Source> sources_;
   std::vector<std::unique_ptr<File>> files_;
-  std::map<std::pair<std::int32_t, std::string>, Group> groups_;
+  std::unordered_map<std::string, Group> groups_;  // by code and folded reason
+  std::string group_key_;                          // memory for the key that is looked for
   std::uint64_t count_ = 0;
-  bool early_over_ = false;  // the first early_rows were looked at
+  std::optional<std::uint64_t> short_of_space_;  // bytes that are left
+  bool early_over_ = false;                      // the first early_rows were looked at
   bool single_file_ = false;
 };
 

@@ -89,8 +89,8 @@ RunResult run(const RunPlan& plan, std::stop_source stop) {
     try {
       std::rethrow_exception(result.error);
     } catch (const Error& error) {
-      // Too many rejects or tables: what came before is sound and is still written.
-      drain = error.code() == Errc::limit;
+      // Too many rejects or tables, or a full disk: what came before is sound and is still written.
+      drain = error.code() == Errc::limit || error.code() == Errc::io;
     } catch (...) {
       drain = false;
     }

@@ -50,8 +50,9 @@ struct OpenedSource {
   std::string format;         ///< "line", "csv"
   std::string reject_header;  ///< first line of its reject file, without line end
   std::string reject_extension;
-  std::string load_with;  ///< flags that load its reject file again
-  RowFilter filter;       ///< may be empty
+  std::string load_with;       ///< flags that load its reject file again
+  std::string reject_mapping;  ///< TOML of the mapping that reads its reject file (CSV); may be empty
+  RowFilter filter;            ///< may be empty
 };
 
 /// A moment: seconds and nanoseconds since 1970.
@@ -87,6 +88,7 @@ struct RunPlan {
   unsigned threads = 1;  ///< parse width
   std::size_t chunk_bytes = std::size_t{1} << 20;
   Selection selection;
+  std::uint32_t max_child_tables = UINT32_MAX;  ///< the run stops before rows of more child tables are written
   /// Called in input order for every admitted chunk, before its rows go to lanes. May be empty.
   std::function<void(sink::ParsedChunk&)> look;
 };

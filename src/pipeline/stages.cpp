@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/text.h"
 
 namespace penstock::pipeline {
 
@@ -49,7 +50,8 @@ bool ReadStage::open_next() {
       filter_ = source_.filter ? std::make_shared<const RowFilter>(std::move(source_.filter)) : nullptr;
       ends_[source].format = source_.format;
       ends_[source].compression = io::to_string(source_.reader->compression());
-      plan_.rejects->describe(source, source_.reject_header, source_.reject_extension, source_.load_with);
+      plan_.rejects->describe(source, source_.reject_header, source_.reject_extension, source_.load_with,
+                              source_.reject_mapping);
       return true;
     } catch (const Error& error) {
       if (error.code() != Errc::io) throw;
@@ -120,6 +122,21 @@ void leave_out_by_time(const Selection& selection, data::RowSet& rows) {
   rows.leave_out_rows([&](const data::Row& row) { return row.time < first || row.time >= end; });
 }
 
+// In the order of the text, with the lines before them: counted here because many can count at once.
+void number_rejects(const io::Chunk& chunk, data::RowSet& rows) {
+  auto& rejects = rows.rejects();
+  const auto before = [](const data::Reject& a, const data::Reject& b) { return a.offset < b.offset; };
+  if (!std::is_sorted(rejects.begin(), rejects.end(), before)) std::stable_sort(rejects.begin(), rejects.end(), before);
+  std::uint32_t line = 1;
+  auto counted = chunk.text.begin();
+  for (auto& reject : rejects) {
+    const auto begin = chunk.text.begin() + reject.offset;
+    line += static_cast<std::uint32_t>(std::count(counted, begin, '\n'));
+    counted = begin;
+    reject.line = line;
+  }
+}
+
 }  // namespace
 
 void parse(const RunPlan& plan, Work& work) {
@@ -130,6 +147,7 @@ void parse(const RunPlan& plan, Work& work) {
     parser->parse(chunk.chunk, chunk.rows);
     work.parsers->give_back(std::move(parser));
     leave_out_by_time(plan.selection, chunk.rows);
+    number_rejects(chunk.chunk, chunk.rows);
     if (io::damaged(chunk.chunk)) {
       work.damaged = true;
     } else if (plan.lanes != nullptr) {
@@ -168,24 +186,54 @@ void DispatchStage::take_oversized(sink::ParsedChunk& chunk) {
   ++next_line_[source];
 }
 
-void DispatchStage::write_rejects(sink::ParsedChunk& chunk) {
-  if (chunk.rows.rejects().empty()) return;
-  // Those of the parser and those of the schema stage, in the order of the text; so lines are counted only once.
-  std::vector<const data::Reject*> rejects;
-  for (const auto& reject : chunk.rows.rejects()) rejects.push_back(&reject);
-  std::stable_sort(rejects.begin(), rejects.end(), [](const auto* a, const auto* b) { return a->offset < b->offset; });
-  auto line = chunk.first_line;
+// Returns how many the books have; a file that cannot be written ends the run after the chunk is in the ledger.
+std::size_t DispatchStage::write_rejects(sink::ParsedChunk& chunk, std::exception_ptr& failure) {
+  const auto& rejects = chunk.rows.rejects();
+  std::uint64_t line = 0;
   auto counted = chunk.chunk.text.begin();
-  // The ledger has all of them, so all of them go to the file, also when the limit is among them.
-  for (const auto* const reject : rejects) {
-    const auto begin = chunk.chunk.text.begin() + reject->offset;
-    line += static_cast<std::uint64_t>(std::count(counted, begin, '\n'));
-    counted = begin;
-    plan_.rejects->add({chunk.chunk.source, line, chunk.chunk.offset + reject->offset, reject->column,
-                        reject->reason.code, false, reject->reason.text,
-                        chunk.chunk.text.substr(reject->offset, reject->length)});
+  std::size_t done = 0;
+  try {
+    // The ledger has all of them, so all of them go to the file, also when the limit is among them.
+    for (const auto& reject : rejects) {
+      const auto begin = chunk.chunk.text.begin() + reject.offset;
+      // Those of the schema stage were not counted by the workers.
+      if (reject.line > 0) line = reject.line - 1;
+      else line += static_cast<std::uint64_t>(std::count(counted, begin, '\n'));
+      counted = begin;
+      plan_.rejects->add({chunk.chunk.source, chunk.first_line + line, chunk.chunk.offset + reject.offset,
+                          reject.column, reject.reason.code, false, reject.reason.text,
+                          chunk.chunk.text.substr(reject.offset, reject.length)});
+      ++done;
+    }
+  } catch (...) {
+    failure = std::current_exception();
   }
-  plan_.rejects->check_limits(plan_.counters->rows_read.load(std::memory_order_relaxed));
+  return done;
+}
+
+// Takes all rows out, without a reject, from the first row on whose child table is one too many. Returns how many.
+std::size_t DispatchStage::drop_past_child_limit(data::RowSet& rows) {
+  std::optional<std::uint32_t> from;
+  for (const auto& [series, row] : rows.fresh()) {
+    if (row->shape == data::kRefusedShape || series->child->created_by == nullptr) continue;
+    const auto id = series->child->id;
+    if (id >= counted_.size()) counted_.resize(std::max<std::size_t>(id + 1, counted_.size() * 2));
+    if (counted_[id]) continue;
+    if (children_ == plan_.max_child_tables) {
+      from = row->offset;
+      break;
+    }
+    counted_[id] = true;
+    ++children_;
+  }
+  if (!from) return 0;
+  std::size_t dropped = 0;
+  rows.for_each_row([&](data::Row& row) {
+    if (row.shape == data::kRefusedShape || row.offset < *from) return;
+    rows.refuse(row);
+    ++dropped;
+  });
+  return dropped;
 }
 
 void DispatchStage::leave_out(Work& work) {
@@ -261,16 +309,35 @@ void DispatchStage::take(Work& work) {
         chunk.versions.push_back(version);
     }
   }
-  const auto rejected = chunk.rows.rejects().size();
+  const auto dropped = plan_.growth != nullptr ? drop_past_child_limit(chunk.rows) : 0;
+  if (dropped > 0)
+    for (auto& lane : work.by_lane)
+      std::erase_if(lane, [](const data::Row* row) { return row->shape == data::kRefusedShape; });
+  std::exception_ptr failure;
+  const auto rejected = write_rejects(chunk, failure);
   counters.rows_rejected.fetch_add(rejected, std::memory_order_relaxed);
   std::uint32_t parts = 0;
   for (const auto& rows : work.by_lane) parts += !rows.empty();
+  // What is not done keeps the chunk open: the source is not settled past it.
+  if (dropped > 0 || failure) ++parts;
   plan_.ledger->open(chunk.chunk.seq, source, chunk.chunk.offset + chunk.chunk.text.size(), parts, read, rejected,
                      chunk.chunk.text.size(), left_out);
-  write_rejects(chunk);  // may throw a limit: the ledger has the rows by now
+  if (failure) std::rethrow_exception(failure);
+  std::exception_ptr limit;
+  try {
+    if (rejected > 0) plan_.rejects->check_limits(counters.rows_read.load(std::memory_order_relaxed));
+    if (dropped > 0)
+      throw Error(Errc::limit,
+                  fmt::format("the input has more than {} child tables (at {}:{}). Raise --max-child-tables if it "
+                              "really has that many series, or look for a tag whose value differs from row to row",
+                              format_count(plan_.max_child_tables), plan_.inputs[source].name, chunk.first_line));
+  } catch (const Error&) {
+    limit = std::current_exception();
+  }
   if (plan_.look) plan_.look(chunk);
   for (std::uint32_t lane = 0; lane < work.by_lane.size(); ++lane)
     if (!work.by_lane[lane].empty()) plan_.lanes->push(lane, {work.chunk, std::move(work.by_lane[lane])});
+  if (limit) std::rethrow_exception(limit);
 }
 
 }  // namespace penstock::pipeline

@@ -60,10 +60,13 @@ class DispatchStage {
  private:
   void leave_out(Work& work);
   void take_oversized(sink::ParsedChunk& chunk);
-  void write_rejects(sink::ParsedChunk& chunk);
+  std::size_t write_rejects(sink::ParsedChunk& chunk, std::exception_ptr& failure);
+  std::size_t drop_past_child_limit(data::RowSet& rows);
   const RunPlan& plan_;
   std::vector<std::uint64_t> next_line_;
-  std::uint64_t limit_;  // records still wanted
+  std::uint64_t limit_;         // records still wanted
+  std::vector<bool> counted_;   // [child tables] is among children_
+  std::uint32_t children_ = 0;  // child tables that were admitted
   std::uint64_t oversized_begin_ = 0;
   std::optional<std::uint32_t> oversized_source_;  // whose record is in the middle of its pieces
 };

@@ -36,6 +36,7 @@ Growth::Growth(Catalog& catalog, Registry& registry, Options options)
 Growth::~Growth() = default;
 
 void Growth::admit(data::RowSet& rows) {
+  const auto rejects_before = rows.rejects().size();
   auto& shapes = rows.shapes();
   // One pass a super table, in order of first appearance. Several measurements in a chunk are common (agents), many
   // are not: a list of seen states is enough.
@@ -83,8 +84,9 @@ void Growth::admit(data::RowSet& rows) {
       rows.refuse(row);
     });
   }
-  std::stable_sort(rows.rejects().begin(), rows.rejects().end(),
-                   [](const auto& a, const auto& b) { return a.offset < b.offset; });
+  if (rows.rejects().size() > rejects_before)
+    std::stable_sort(rows.rejects().begin(), rows.rejects().end(),
+                     [](const auto& a, const auto& b) { return a.offset < b.offset; });
 }
 
 std::optional<Reason> Growth::objection(data::RowSet& rows) {

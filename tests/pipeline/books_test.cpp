@@ -1,6 +1,9 @@
 // The ledger and the rejects.
 
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -127,7 +130,7 @@ using Names = std::vector<std::string>;
 TEST_F(RejectsTest, WritesRecordsByteForByteAndAReasonEach) {
   const std::string odd("m,t=\xff f=\0 1", 11);
   {
-    Rejects rejects(to("out/deep"), {{"in/a.line.gz", "line", "", "--format line"}});
+    Rejects rejects(to("out/deep"), {{"in/a.line.gz", "line", "", "--format line", ""}});
     EXPECT_EQ(files(), Names{}) << "files appear with the first reject";
     EXPECT_EQ(rejects.location(), "");
     rejects.put(record(odd, "value '\xff' is bad"), 10);
@@ -158,7 +161,7 @@ TEST_F(RejectsTest, WritesRecordsByteForByteAndAReasonEach) {
 
 TEST_F(RejectsTest, StartsACsvWithItsHeader) {
   {
-    Rejects rejects(to("r"), {{"a.csv", "", "", ""}});
+    Rejects rejects(to("r"), {{"a.csv", "", "", "", ""}});
     rejects.describe(0, "ts,v", "csv", "--format csv");
     rejects.put(record("1,x"), 1);
     rejects.put(record("2,\"y\nz\""), 2);
@@ -168,7 +171,7 @@ TEST_F(RejectsTest, StartsACsvWithItsHeader) {
 
 TEST_F(RejectsTest, NamesOneFileForOneSource) {
   {
-    Rejects rejects(to("mine.line"), {{"a.line", "line", "", ""}});
+    Rejects rejects(to("mine.line"), {{"a.line", "line", "", "", ""}});
     rejects.put(record("x"), 1);
     EXPECT_EQ(rejects.location(), (folder_ / "mine.line").string());
   }
@@ -177,11 +180,11 @@ TEST_F(RejectsTest, NamesOneFileForOneSource) {
 
 TEST_F(RejectsTest, KeepsSourcesApartEvenOfOneName) {
   {
-    Rejects rejects(to("r"), {{"x/a.line", "line", "", ""},
-                              {"y/a.line", "line", "", ""},
-                              {"a.line.gz", "line", "", ""},
-                              {"z/a.line.2", "line", "", ""},
-                              {"-", "line", "", ""}});
+    Rejects rejects(to("r"), {{"x/a.line", "line", "", "", ""},
+                              {"y/a.line", "line", "", "", ""},
+                              {"a.line.gz", "line", "", "", ""},
+                              {"z/a.line.2", "line", "", "", ""},
+                              {"-", "line", "", "", ""}});
     for (std::uint32_t source = 0; source < 5; ++source)
       rejects.put(record("from " + std::to_string(source), "bad", source), 9);
     EXPECT_EQ(rejects.location(), (folder_ / "r").string());
@@ -194,7 +197,7 @@ TEST_F(RejectsTest, KeepsSourcesApartEvenOfOneName) {
 
 TEST_F(RejectsTest, PutsALongRecordTogether) {
   {
-    Rejects rejects(to("r"), {{"a.line", "line", "", ""}});
+    Rejects rejects(to("r"), {{"a.line", "line", "", "", ""}});
     rejects.put_piece(0, "first ");
     rejects.put_piece(0, "second ");
     rejects.put(record("last"), 1);
@@ -206,9 +209,10 @@ TEST_F(RejectsTest, PutsALongRecordTogether) {
 
 TEST_F(RejectsTest, FindsOutAtOnceThatItCannotWrite) {
   std::ofstream(folder_ / "file") << "text";
-  for (const char* const path : {"file", "file/below", "file/below/x.line"}) {
+  const std::string long_name(300, 'x');
+  for (const auto& path : {std::string("file"), std::string("file/below"), std::string("file/below/x.line")}) {
     try {
-      Rejects rejects(to(path), {{"a.line", "line", "", ""}});
+      Rejects rejects(to(path), {{"a.line", "line", "", "", ""}});
       FAIL() << path;
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), Errc::config);
@@ -218,31 +222,142 @@ TEST_F(RejectsTest, FindsOutAtOnceThatItCannotWrite) {
   if (::geteuid() == 0) return;  // root may write everywhere
   fs::create_directory(folder_ / "closed");
   fs::permissions(folder_ / "closed", fs::perms::owner_read | fs::perms::owner_exec);
-  EXPECT_THROW(Rejects(to("closed/r"), {{"a.line", "line", "", ""}}), Error);
+  EXPECT_THROW(Rejects(to("closed/r"), {{"a.line", "line", "", "", ""}}), Error);
 }
 
-TEST_F(RejectsTest, FollowsNoLinkAndOverwritesNoSource) {
-  std::ofstream(folder_ / "victim") << "precious";
+TEST_F(RejectsTest, TouchesNoFileThatIsThere) {
   fs::create_directory(folder_ / "r");
+  std::ofstream(folder_ / "victim") << "precious";
   fs::create_symlink(folder_ / "victim", folder_ / "r/a.line.rejects.line");
-  Rejects rejects(to("r"), {{"a.line", "line", "", ""}});
-  EXPECT_THROW(rejects.put(record("x"), 1), Error);
+  fs::create_symlink(folder_ / "nowhere", folder_ / "r/a.line.rejects-2.line");
+  std::ofstream(folder_ / "r/a.line.rejects-3.line") << "of an earlier load\n";
+  std::ofstream(folder_ / "r/a.line.rejects-4.line.reasons.jsonl") << "{}\n";
+  {
+    Rejects rejects(to("r"), {{"a.line", "line", "", "", ""}});
+    rejects.put(record("x"), 1);
+    EXPECT_EQ(rejects.location(), (folder_ / "r/a.line.rejects-5.line").string());
+  }
   EXPECT_EQ(content(folder_ / "victim"), "precious");
+  EXPECT_FALSE(fs::exists(folder_ / "nowhere"));
+  EXPECT_EQ(content(folder_ / "r/a.line.rejects-3.line"), "of an earlier load\n");
+  EXPECT_EQ(content(folder_ / "r/a.line.rejects-4.line.reasons.jsonl"), "{}\n");
+  EXPECT_FALSE(fs::exists(folder_ / "r/a.line.rejects-4.line"));
+  EXPECT_EQ(content(folder_ / "r/a.line.rejects-5.line"), "x\n");
 
-  std::ofstream(folder_ / "r/b.line.rejects.line") << "m f=1 1\n";
-  const std::string again = (folder_ / "r/b.line.rejects.line").string();
-  Rejects both(to("r"), {{"b.line", "line", "", ""}, {again, "line", "", ""}});
-  EXPECT_THROW(both.put(record("x"), 1), Error);
+  // A reject file that is loaded again is a source of its own.
+  const std::string again = (folder_ / "mine.line").string();
+  std::ofstream(again) << "m f=1 1\n";
+  {
+    Rejects single(to("mine.line"), {{again, "line", "", "", ""}});
+    single.put(record("y"), 1);
+    EXPECT_EQ(single.location(), (folder_ / "mine-2.line").string());
+  }
   EXPECT_EQ(content(again), "m f=1 1\n");
-  Rejects single(to("r/b.line.rejects.line"), {{again, "line", "", ""}});
-  EXPECT_THROW(single.put(record("x"), 1), Error);
-  EXPECT_EQ(content(again), "m f=1 1\n");
+  EXPECT_EQ(content(folder_ / "mine-2.line"), "y\n");
+}
+
+TEST_F(RejectsTest, WritesAPointOfJsonIntoOneLine) {
+  {
+    Rejects rejects(to("r"), {{"a.json", "json", "", "", ""}, {"b.csv", "csv", "", "", ""}});
+    rejects.put(record("{\n  \"metric\": \"m\",\r\n  \"value\": 1\n}"), 1);
+    rejects.put(record("{}"), 2);
+    rejects.put(record("1,\"two\nlines\"", "bad", 1), 3);
+  }
+  EXPECT_EQ(content(folder_ / "r/a.json.rejects.json"), "{   \"metric\": \"m\",    \"value\": 1 }\n{}\n");
+  EXPECT_EQ(content(folder_ / "r/b.csv.rejects.csv"), "1,\"two\nlines\"\n");
+}
+
+TEST_F(RejectsTest, KeepsTheMappingThatReadsThemAgain) {
+  {
+    Rejects rejects(to("it's"), {{"a.csv", "", "", "", ""}});
+    rejects.describe(0, "ts,v", "csv", "--format csv", "table = \"t\"\n");
+    rejects.put(record("1,x"), 1);
+  }
+  const auto base = folder_ / "it's/a.csv.rejects.csv";
+  EXPECT_EQ(content(base.string() + ".mapping.toml"), "table = \"t\"\n");
+  const auto reason = nlohmann::json::parse(content(base.string() + ".reasons.jsonl"));
+  std::string path = base.string() + ".mapping.toml";
+  path.replace(path.find('\''), 1, "'\\''");
+  EXPECT_EQ(reason["load_with"], "--format csv --mapping '" + path + "'");
+}
+
+TEST_F(RejectsTest, StopsBeforeTheDiskIsFull) {
+  auto options = to("r");
+  options.min_free_bytes = UINT64_MAX;
+  Rejects rejects(options, {{"a.line", "line", "", "", ""}});
+  try {
+    rejects.put(record("x"), 1);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Errc::limit);
+    EXPECT_NE(std::string(error.what()).find("--rejects"), std::string::npos) << error.what();
+  }
+  rejects.sync();
+  EXPECT_EQ(content(folder_ / "r/a.line.rejects.line"), "x\n") << "written down all the same";
+}
+
+TEST_F(RejectsTest, SaysWhenAFileCannotBeWritten) {
+  // The child has small files only; a death test would not tell what it found.
+  const auto child = ::fork();
+  if (child == 0) {
+    ::signal(SIGXFSZ, SIG_IGN);
+    const rlimit limit{300'000, 300'000};
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+    int status = 1;
+    try {
+      Rejects rejects(to("r"), {{"a.line", "line", "", "", ""}});
+      const std::string text(10'000, 'x');
+      for (int i = 0; i < 100; ++i) rejects.put(record(text), 1'000'000);
+    } catch (const Error& error) {
+      const std::string_view what = error.what();
+      status = error.code() == Errc::io && what.find("a.line.rejects.line") != what.npos ? 42 : 2;
+    }
+    ::_exit(status);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 42);
+  EXPECT_LE(fs::file_size(folder_ / "r/a.line.rejects.line"), 300'000u);
+}
+
+TEST_F(RejectsTest, KeepsExamplesFitForAScreen) {
+  auto options = to("nowhere");
+  options.discard = true;
+  Rejects rejects(options, {{"a.line", "line", "", "", ""}});
+  rejects.put(record("first\x01", "value 'a' is bad"), 1);
+  rejects.put(record(std::string(1'000, 'y'), "value 'b' is bad"), 2);
+  for (int i = 0; i < 9; ++i) rejects.put(record("more", "value 'c' is bad"), 3);
+  const auto groups = rejects.groups();
+  ASSERT_EQ(groups.size(), 1u);
+  EXPECT_EQ(groups[0].count, 11u);
+  ASSERT_EQ(groups[0].examples.size(), Rejects::kExamples);
+  EXPECT_EQ(groups[0].examples[0].record, "first\\x01");
+  EXPECT_EQ(groups[0].examples[0].place, "a.line:3:2");
+  EXPECT_LT(groups[0].examples[1].record.size(), 200u);
+}
+
+TEST_F(RejectsTest, EscapesReasonsAsJson) {
+  const std::vector<std::string> reasons{
+      "quote \" and \\", "tab\tline\nnull", std::string("zero \0 byte", 11), "ü €", "half \xC3", "\x7f"};
+  {
+    Rejects rejects(to("r"), {{"a \"b\".line", "line", "", "--format line", ""}});
+    for (const auto& reason : reasons) rejects.put(record("x", reason), 1);
+  }
+  std::istringstream lines(content(folder_ / "r/a \"b\".line.rejects.line.reasons.jsonl"));
+  std::string line;
+  for (const auto& reason : reasons) {
+    ASSERT_TRUE(std::getline(lines, line));
+    const auto json = nlohmann::json::parse(line);
+    EXPECT_EQ(json["source"], "a \"b\".line");
+    EXPECT_EQ(json["reason"], reason == "half \xC3" ? "half \xEF\xBF\xBD" : reason);
+  }
 }
 
 TEST_F(RejectsTest, StopsAtItsLimits) {
   auto options = to("r");
   options.max_rejects = 3;
-  Rejects most(options, {{"a.line", "line", "", ""}});
+  Rejects most(options, {{"a.line", "line", "", "", ""}});
   for (int i = 0; i < 3; ++i) most.put(record("x"), 100);
   try {
     most.put(record("the last"), 100);
@@ -255,24 +370,24 @@ TEST_F(RejectsTest, StopsAtItsLimits) {
 
   options = to("s");
   options.early_rows = 100;
-  Rejects early(options, {{"a.line", "line", "", ""}});
+  Rejects early(options, {{"a.line", "line", "", "", ""}});
   for (std::uint64_t i = 1; i <= 50; ++i) early.put(record("x"), i);
   EXPECT_THROW(early.put(record("x"), 51), Error) << "more than half of the first 100";
 
   options.max_share = 0.1;
   options.early_share = 1;
-  Rejects share(options, {{"a.line", "line", "", ""}});
+  Rejects share(options, {{"a.line", "line", "", "", ""}});
   for (std::uint64_t i = 1; i <= 100; ++i) share.put(record("x"), 1000);
   EXPECT_THROW(share.put(record("x"), 1000), Error);
   options.path = folder_ / "t";
-  Rejects small(options, {{"a.line", "line", "", ""}});
+  Rejects small(options, {{"a.line", "line", "", "", ""}});
   EXPECT_NO_THROW(small.put(record("x"), 1)) << "a share of one row says nothing";
 }
 
 TEST_F(RejectsTest, CountsByKindOfReason) {
   auto options = to("nowhere");
   options.discard = true;
-  Rejects rejects(options, {{"-", "line", "", ""}});
+  Rejects rejects(options, {{"-", "line", "", "", ""}});
   for (int i = 0; i < 5; ++i) rejects.put(record("x", "value 'v" + std::to_string(i) + "' is no number"), 10);
   rejects.put({0, 8, 0, 0, 0, false, "other", "x"}, 10);
   const auto groups = rejects.groups();

@@ -35,6 +35,7 @@ struct Settings {
   std::function<void(sink::ParsedChunk&, std::stop_source&)> look = {};
   std::function<void()> before_write = {};
   Selection selection = {};
+  std::uint32_t max_child_tables = UINT32_MAX;
   RowFilter filter = {};
 };
 
@@ -81,7 +82,7 @@ class RunTest : public testing::Test {
       RunPlan plan;
       for (const auto& path : paths) {
         plan.inputs.push_back({path.filename().string(), path, false, 0});
-        sources.push_back({path.filename().string(), "", "", ""});
+        sources.push_back({path.filename().string(), "", "", "", ""});
       }
       Rejects rejects(to, sources);
       std::vector<std::shared_ptr<format::CsvPlan>> csv;
@@ -114,6 +115,7 @@ class RunTest : public testing::Test {
         return opened;
       };
       plan.selection = settings.selection;
+      plan.max_child_tables = settings.max_child_tables;
       std::stop_source stop;
       Recorded recorded;
       LaneOptions lane_options;

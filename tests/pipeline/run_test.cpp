@@ -195,6 +195,37 @@ TEST_F(RunTest, EndsAtTheRejectLimitAndStillWritesWhatCameBefore) {
   EXPECT_LT(outcome.settled[0].offset, lines.text.size());
 }
 
+TEST_F(RunTest, StopsBeforeMoreChildTablesThanAllowedWithEveryRowInTheBooks) {
+  std::string text;
+  for (int i = 0; i < 3'000; ++i) text += fmt::format("m,id=r{} v={}i {}\n", i / 2, i, i + 1);
+  const auto path = file("a.line", text);
+  std::optional<Outcome> first;
+  for (const std::size_t chunk_bytes : {std::size_t{2'000}, std::size_t{1} << 20})
+    for (const unsigned threads : {1U, 4U}) {
+      Settings settings;
+      settings.chunk_bytes = chunk_bytes;
+      settings.threads = threads;
+      settings.max_child_tables = 1'000;
+      const auto outcome = load({path}, settings);
+      ASSERT_TRUE(outcome.result.error);
+      try {
+        std::rethrow_exception(outcome.result.error);
+      } catch (const Error& error) {
+        EXPECT_EQ(error.code(), Errc::limit);
+        EXPECT_NE(std::string(error.what()).find("--max-child-tables"), std::string::npos) << error.what();
+      }
+      EXPECT_EQ(outcome.children.size(), 1'000u);
+      EXPECT_EQ(outcome.sources[0].written, 2'000u) << "all rows before, none behind";
+      EXPECT_GT(outcome.sources[0].not_done(), 0u) << "the rest of the chunk is in the books";
+      EXPECT_LT(outcome.settled[0].offset, text.size());
+      if (!first) first = outcome;
+      EXPECT_EQ(outcome.children, first->children);
+    }
+  Settings enough;
+  enough.max_child_tables = 1'500;
+  EXPECT_FALSE(load({path}, enough).result.error);
+}
+
 TEST_F(RunTest, EndsWhenAWriterFailsAndKeepsTheBooks) {
   const Lines lines(20'000);
   std::atomic<int> windows{0};
