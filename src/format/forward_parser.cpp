@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/hash.h"
+#include "format/influx_dump.h"
 #include "format/telnet_parser.h"
 
 namespace penstock::format {
@@ -56,8 +57,8 @@ ForwardParser::ForwardParser(schema::Registry& registry, Format format)
 }
 
 void ForwardParser::parse(const io::Chunk& chunk, data::RowSet& rows) {
-  static constexpr std::array<data::Field, 1> kField{{{"line", data::Type::bigint}}};
-  const auto shape = rows.add_shape(table_, kField);
+  const std::array<data::Field, 1> field{{{format_name(format_), data::Type::bigint}}};
+  const auto shape = rows.add_shape(table_, field);
   const std::size_t bytes = rows.shape(shape).row_bytes();
   const char* const begin = chunk.text.data();
   const char* const end = begin + chunk.text.size();
@@ -71,7 +72,13 @@ void ForwardParser::parse(const io::Chunk& chunk, data::RowSet& rows) {
     if (stop > at && stop[-1] == '\r') --stop;
     bool only_blanks = true;
     for (const char* c = at; c < stop && only_blanks; ++c) only_blanks = *c == ' ';
-    if (!only_blanks && (format_ == Format::telnet || *at != '#')) {
+    const bool line = format_ == Format::line;
+    if (line && at < stop && *at == '#')
+      note_context(rows, static_cast<std::size_t>(at - begin), {at, static_cast<std::size_t>(stop - at)});
+    const auto is_record = [&] {
+      return !line || (*at != '#' && !is_dump_statement({at, static_cast<std::size_t>(stop - at)}));
+    };
+    if (!only_blanks && is_record()) {
       data::Row* row = rows.begin_row(bytes);
       const auto telnet = format_ == Format::telnet;
       const std::size_t skip = telnet ? put_keyword({at, static_cast<std::size_t>(stop - at)}) : 0;

@@ -10,7 +10,8 @@ namespace penstock::format {
 
 /// For `--write schemaless`: lines are only cut; the server parses them. Each line becomes a row whose child id depends
 /// on its metric or measurement and its tags, so that the lines of a child table meet the same lane and keep their
-/// order; its only slot tells how many bytes at the start are not for the server (the keyword "put" of telnet).
+/// order; its only field is called "line" or "telnet" and tells how many bytes at the start are not for the server
+/// (the keyword "put" of telnet).
 /// Comments of line protocol, blank lines and a byte order mark are skipped, a CR before the line end is not part of
 /// the record.
 class ForwardParser : public Parser {

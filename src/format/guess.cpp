@@ -4,6 +4,8 @@
 #include <array>
 #include <cctype>
 
+#include "format/influx_dump.h"
+
 namespace penstock::format {
 namespace {
 
@@ -88,7 +90,7 @@ Guess guess_format(std::string_view name, std::string_view head) {
   std::string_view rest = head;
   for (int lines = 0; lines < 50 && !rest.empty(); ++lines) {
     const auto line = trimmed(next_line(rest));
-    if (line.empty() || line.front() == '#') continue;
+    if (line.empty() || line.front() == '#' || is_dump_statement(line)) continue;
     if (line.front() == '{' || line.front() == '[') {
       const bool points = head.find("\"metric\"") != std::string_view::npos;
       if (points || line.front() == '[') return {Format::json, "the text begins as JSON"};

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "format/influx_dump.h"
 #include "format/line_work.h"
 
 namespace penstock::format {
@@ -10,11 +11,15 @@ using data::Series;
 using data::Type;
 
 void LineParser::Work::general_line(const char* line, const char* end, std::size_t offset) {
-  if (line < end && *line == '#') return;
+  if (line < end && *line == '#') {
+    if (!options_.payload_rules) note_context(*rows_, offset, {line, static_cast<std::size_t>(end - line)});
+    return;
+  }
   scanner_.start(line, end);
   LineError error;
   const char* const first = scanner_.first();
   const auto refuse = [&] {
+    if (!options_.payload_rules && is_dump_statement({line, static_cast<std::size_t>(end - line)})) return;
     const auto column = error.at == nullptr ? 0 : static_cast<std::uint32_t>(error.at - line) + 1;
     rows_->reject({static_cast<std::uint32_t>(offset),
                    static_cast<std::uint32_t>(end - line),
@@ -26,16 +31,19 @@ void LineParser::Work::general_line(const char* line, const char* end, std::size
     error = {0x020A, "the line is blank", nullptr};
     return refuse();
   }
-  const std::string_view raw(first, static_cast<std::size_t>(scanner_.series_end() - first));
-  const auto hash = hash_bytes(raw);
-  Series* series = registry_.find(hash, raw);
+  const bool all = options_.naming.uses_all_tags();
+  std::string_view raw(first, static_cast<std::size_t>(scanner_.series_end() - first));
+  Series* series = all ? registry_.find(hash_bytes(raw), raw) : nullptr;
   std::int64_t time = 0;
-  if ((series == nullptr && !scanner_.scan_series(error)) || !general_fields(end, time, error) ||
-      !check(series, time, error))
-    return refuse();
+  if ((series == nullptr && !scanner_.scan_series(error)) || !general_fields(end, time, error)) return refuse();
+  if (!all) {
+    raw = set_tags_aside();
+    series = registry_.find(hash_bytes(raw), raw);
+  }
+  if (!check(series, time, error)) return refuse();
   const bool is_new = series == nullptr;
   if (is_new) {
-    series = add_series(error);
+    series = add_series(raw, error);
     if (series == nullptr) return refuse();
   }
   auto* const plan = plan_for(series->child->table);
@@ -86,7 +94,7 @@ bool LineParser::Work::check(const Series* known, std::int64_t time, LineError& 
     error = {0x2643, "there are more than " + std::to_string(Limits::tags) + " tags", nullptr};
     return false;
   }
-  if (tags + scanner_.field_count() + 1 > Limits::columns) {
+  if (tags + std::max(scanner_.field_count(), scanner_.fields().size()) + 1 > Limits::columns) {
     error = {0x2640, "timestamp, fields and tags are more than " + std::to_string(Limits::columns), nullptr};
     return false;
   }
@@ -109,8 +117,38 @@ bool LineParser::Work::check(const Series* known, std::int64_t time, LineError& 
   return true;
 }
 
-/// Registers the series of the scanned line.
-Series* LineParser::Work::add_series(LineError& error) {
+/// Takes out of the scanned tags those that are not wanted, makes fields of those that become columns, and returns
+/// what is left of measurement and tags, as in the text.
+std::string_view LineParser::Work::set_tags_aside() {
+  using TagUse = schema::NamingRules::TagUse;
+  kept_ = scanner_.raw_measurement();
+  auto& tags = scanner_.tags();
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < tags.size(); ++i) {
+    const LineTag tag = tags[i];
+    const auto use = options_.naming.use_of(tag.key);
+    if (use == TagUse::tag) {
+      const char* const end = i + 1 < tags.size() ? tags[i + 1].at - 1 : scanner_.series_end();
+      kept_ += ',';
+      kept_.append(tag.at, end);
+      tags[kept++] = tag;
+    } else if (use == TagUse::column) {
+      LineField column;
+      column.key = column.raw = tag.key;
+      column.value.begin = tag.value.data();
+      column.value.end = tag.value.data() + tag.value.size();
+      column.value.content = tag.value;
+      column.value.type = Type::nchar;
+      column.value.bytes = static_cast<std::uint32_t>(tag.value.size());
+      scanner_.fields().push_back(column);
+    }
+  }
+  tags.resize(kept);
+  return kept_;
+}
+
+/// Registers the series of the scanned line, `raw` in the text.
+Series* LineParser::Work::add_series(std::string_view raw, LineError& error) {
   const std::string table = super_table_name(scanner_.measurement(), options_.naming);
   if (table.empty()) {
     error = {0x020A, "the measurement begins with a NUL", scanner_.first()};
@@ -135,7 +173,6 @@ Series* LineParser::Work::add_series(LineError& error) {
     error = duplicate_name();
     return nullptr;
   }
-  const std::string_view raw(scanner_.first(), static_cast<std::size_t>(scanner_.series_end() - scanner_.first()));
   return registry_.insert(hash_bytes(raw), raw, found_);
 }
 

@@ -51,7 +51,10 @@ struct TimeScale {
 class LineParser::Work {
  public:
   Work(schema::Registry& registry, LineOptions options)
-      : registry_(registry), options_(std::move(options)), scale_(options_.precision) {}
+      : registry_(registry), options_(std::move(options)), scale_(options_.precision) {
+    // Which tags make the child table is told by the general path.
+    if (!options_.naming.uses_all_tags()) options_.predict = false;
+  }
 
   void parse(std::string_view text, bool first, data::RowSet& rows);
 
@@ -82,7 +85,8 @@ class LineParser::Work {
             "a name stands twice among tags, fields and the timestamp column '" + options_.naming.timestamp_name + "'",
             nullptr};
   }
-  data::Series* add_series(LineError& error);
+  std::string_view set_tags_aside();
+  data::Series* add_series(std::string_view raw, LineError& error);
   LinePlan* plan_for(data::SuperTableRef* table);
   bool names_collide(const data::Series& series, const LinePlan& plan);
   std::string_view tag_key_name(std::uint16_t key);
@@ -99,6 +103,7 @@ class LineParser::Work {
   LineScanner scanner_;
   schema::NewSeries found_;
   std::string signature_;
+  std::string kept_;  // measurement and the tags that are kept, as in the text
   std::vector<std::string_view> sorted_;
   std::deque<LinePlan> plans_;
   std::unordered_map<std::string_view, LinePlan*, HashSignature> plans_by_signature_;

@@ -10,9 +10,10 @@ namespace penstock::sink {
 
 namespace {
 constexpr unsigned kMostMisused = 16;
-}
+}  // namespace
 
 using wire::ErrorClass;
+using wire::LineProtocol;
 using Clock = std::chrono::steady_clock;
 
 SchemalessWriter::SchemalessWriter(client::Options target, WriteOptions options, Settings settings,
@@ -22,17 +23,28 @@ SchemalessWriter::SchemalessWriter(client::Options target, WriteOptions options,
       observer_(observer),
       session_(std::move(target), options.retry_for, std::move(stop)) {}
 
+// What format::ForwardParser calls the field of its rows. A load may have sources of several protocols.
+LineProtocol SchemalessWriter::protocol_of(const ParsedChunk& chunk) const {
+  const auto& shapes = chunk.rows.shapes();
+  if (shapes.empty()) return settings_.protocol;
+  const auto name = shapes.front().fields.front().name;
+  return name == "telnet" ? LineProtocol::telnet : name == "json" ? LineProtocol::json : settings_.protocol;
+}
+
 void SchemalessWriter::write(Window& window) {
   lines_.clear();
   std::size_t bytes = 0;
   const auto parts = window.parts();
   for (std::uint32_t p = 0; p < parts.size(); ++p) {
+    const auto protocol = protocol_of(*parts[p].chunk);
     for (const data::Row* row : parts[p].rows) {
-      if (!lines_.empty() && (lines_.size() >= options_.batch_rows || bytes + row->length > options_.batch_bytes)) {
+      if (!lines_.empty() && (protocol != protocol_ || lines_.size() >= options_.batch_rows ||
+                              bytes + row->length > options_.batch_bytes)) {
         deliver(window, lines_);
         lines_.clear();
         bytes = 0;
       }
+      protocol_ = protocol;
       lines_.push_back({p, row});
       bytes += row->length + 1;
     }
@@ -54,12 +66,12 @@ void SchemalessWriter::deliver(Window& window, std::span<const Line> lines) {
   for (;;) {
     const auto start = Clock::now();
     payload_.clear();
-    const bool json = settings_.protocol == wire::LineProtocol::json;
+    const bool json = protocol_ == LineProtocol::json;
     if (json) payload_ += '[';
     for (const Line& line : lines) {
       if (&line != lines.data()) payload_ += json ? ",\n" : "\n";
       auto record = window.parts()[line.part].chunk->record(*line.row);
-      if (settings_.protocol == wire::LineProtocol::telnet) record.remove_prefix(line.row->slots()[0]);  // "put"
+      if (protocol_ == LineProtocol::telnet) record.remove_prefix(line.row->slots()[0]);  // "put"
       payload_ += record;
     }
     if (json) payload_ += ']';
@@ -69,7 +81,7 @@ void SchemalessWriter::deliver(Window& window, std::span<const Line> lines) {
     Failure failure;
     try {
       auto& connection = session_.connection();
-      connection.insert_schemaless(settings_.protocol, settings_.precision, payload_, settings_.ttl_days,
+      connection.insert_schemaless(protocol_, settings_.precision, payload_, settings_.ttl_days,
                                    settings_.table_name_key);
       observer_.waited(Clock::now() - made);
       for (const Line& line : lines) window.note_written(line.part);

@@ -14,8 +14,8 @@ namespace penstock::sink {
 class SchemalessWriter : public Writer {
  public:
   struct Settings {
-    wire::LineProtocol protocol = wire::LineProtocol::line;
-    std::string precision = "ns";  ///< of line protocol: "h" "m" "s" "ms" "u" "ns"
+    wire::LineProtocol protocol = wire::LineProtocol::line;  ///< of chunks that do not tell it
+    std::string precision = "ns";                            ///< of line protocol: "h" "m" "s" "ms" "u" "ns"
     std::string table_name_key;
     int ttl_days = 0;
   };
@@ -32,6 +32,7 @@ class SchemalessWriter : public Writer {
     const data::Row* row = nullptr;
   };
   void forget_schema();
+  [[nodiscard]] wire::LineProtocol protocol_of(const ParsedChunk& chunk) const;
   void deliver(Window& window, std::span<const Line> lines);
 
   WriteOptions options_;
@@ -39,6 +40,7 @@ class SchemalessWriter : public Writer {
   WriteObserver& observer_;
   Session session_;
   std::vector<Line> lines_;
+  wire::LineProtocol protocol_ = wire::LineProtocol::line;  // of lines_
   std::string payload_;
   unsigned misused_ = 0;  // lines refused in a row for what seems to be no fault of theirs
 };
