@@ -3,7 +3,9 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string_view>
 
+#include "data/types.h"
 #include "format/parser.h"
 #include "schema/naming.h"
 #include "schema/registry.h"
@@ -45,5 +47,9 @@ class JsonParser : public Parser {
   class Work;
   std::unique_ptr<Work> work_;
 };
+
+/// The precision that the timestamps of some text's points ask for: ms, or finer where objects say so. The text may end
+/// inside a point.
+data::Precision json_precision(std::string_view head);
 
 }  // namespace penstock::format

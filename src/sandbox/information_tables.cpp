@@ -240,6 +240,14 @@ void vgroup_rows(const SessionContext& context, const std::vector<data::Column>&
   });
 }
 
+/// As ins_tags shows a value: with more digits than a cast gives.
+std::string tag_text(const Datum& value) {
+  const auto bits = value.bits;
+  if (value.type == Type::float32) return fmt::format("{:.5f}", std::bit_cast<float>(static_cast<std::uint32_t>(bits)));
+  if (value.type == Type::float64) return fmt::format("{:.9f}", std::bit_cast<double>(bits));
+  return to_text(value);
+}
+
 }  // namespace
 
 void append_tag_rows(const Database& db, const Child& child, std::vector<std::vector<Datum>>& rows) {
@@ -248,7 +256,7 @@ void append_tag_rows(const Database& db, const Child& child, std::vector<std::ve
     const auto& column = table.tags[i].column;
     const auto value = datum_of(i < child.tags.size() ? child.tags[i] : Value{}, type_info(column));
     rows.push_back({text(child.name), text(db.name), text(table.name), text(column.name), text(data::sql_type(column)),
-                    value.null ? Datum::none(Type::varchar) : text(to_text(value))});
+                    value.null ? Datum::none(Type::varchar) : text(tag_text(value))});
   }
 }
 

@@ -6,10 +6,12 @@
 #include <limits>
 #include <map>
 
+#include "format/json_parser.h"
 #include "format/line_parser.h"
 #include "format/telnet_parser.h"
 #include "io/chunk.h"
 #include "sandbox/insert_store.h"
+#include "sandbox/store_row.h"
 #include "schema/growth.h"
 #include "schema/registry.h"
 
@@ -66,12 +68,11 @@ class SandboxCatalog final : public schema::Catalog {
 
 /// How the payloads of a protocol are read.
 struct Reading {
-  /// nullptr: the sandbox does not have the protocol.
   std::unique_ptr<format::Parser> (*parser)(schema::Registry& registry, const schema::NamingRules& naming,
                                             int precision) = nullptr;
   bool comments = false;         ///< lines that begin with '#' are none
   bool takes_precision = false;  ///< the call's argument counts
-  const char* name = "";
+  bool lines = true;             ///< a record is a line, and there must be one
 };
 
 std::unique_ptr<format::Parser> line_parser(schema::Registry& registry, const schema::NamingRules& naming,
@@ -94,11 +95,18 @@ std::unique_ptr<format::Parser> telnet_parser(schema::Registry& registry, const 
   return std::make_unique<format::TelnetParser>(registry, options);
 }
 
+std::unique_ptr<format::Parser> json_parser(schema::Registry& registry, const schema::NamingRules& naming, int) {
+  format::JsonOptions options;
+  options.payload_rules = true;
+  options.naming = naming;
+  return std::make_unique<format::JsonParser>(registry, options);
+}
+
 /// By the protocol's number less one.
 constexpr Reading kReadings[] = {
-    {line_parser, true, true, "line"},
-    {telnet_parser, false, false, "telnet"},
-    {nullptr, false, false, "JSON"},
+    {line_parser, true, true, true},
+    {telnet_parser, false, false, true},
+    {json_parser, false, false, false},
 };
 
 std::int32_t count_lines(std::string_view payload, const Reading& reading) {
@@ -163,7 +171,9 @@ class Gatherer {
     batch.tags.assign(batch.super->tags.size(), Value{});
     for (const auto& tag : child.created_by == nullptr ? std::span<const data::Tag>() : child.created_by->tags) {
       const int at = batch.super->tag(registry_.tag_key_name(tag.key));
-      if (at >= 0) batch.tags[static_cast<std::size_t>(at)] = present(0, std::string(tag.value()));
+      if (at < 0) continue;
+      batch.tags[static_cast<std::size_t>(at)] =
+          data::is_variable(tag.type) ? present(0, std::string(tag.value())) : present(bits_of(tag.type, tag.bytes));
     }
     return batch;
   }
@@ -183,11 +193,10 @@ std::int64_t run_schemaless(SessionContext& context, int protocol, int precision
   if (protocol < 1 || protocol > 3) refuse(0x3000, "protocol invalidate");
   if (context.database.empty()) refuse(0x2616, "Database not specified");
   const auto& reading = kReadings[protocol - 1];
-  if (reading.parser == nullptr) unsupported(fmt::format("the schemaless protocol {}", reading.name));
   if (reading.takes_precision && (precision < 0 || precision > 6))
     refuse(0x3001, "precision invalidate for line protocol");
   total_lines = count_lines(payload, reading);
-  if (total_lines == 0) refuse(0x3002, "line num is invalid");
+  if (reading.lines && total_lines == 0) refuse(0x3002, "line num is invalid");
   open_database(context, {});
   auto naming = context.instance->naming();
   naming.table_name_key = table_name_key;

@@ -7,7 +7,9 @@
 
 #include "base/error.h"
 #include "data/schema.h"
+#include "format/forward_json.h"
 #include "format/forward_parser.h"
+#include "format/json_parser.h"
 #include "format/line_parser.h"
 #include "format/telnet_parser.h"
 #include "sink/schemaless_writer.h"
@@ -90,6 +92,13 @@ std::unique_ptr<format::Parser> make_parser(schema::Registry& registry, const Ca
       telnet.payload_rules = settings.payload_rules;
       return std::make_unique<format::TelnetParser>(registry, telnet);
     }
+    case wire::LineProtocol::json: {
+      format::JsonOptions json;
+      json.naming = settings.naming;
+      json.range = database.range();
+      json.payload_rules = settings.payload_rules;
+      return std::make_unique<format::JsonParser>(registry, json);
+    }
     default: throw std::logic_error("no parser of this protocol");
   }
 }
@@ -99,8 +108,10 @@ std::unique_ptr<format::Parser> make_parser(schema::Registry& registry, const Ca
 Loader::Loader(Way way, const client::Options& target, const CaseDatabase& database, const Settings& settings) {
   if (way == Way::schemaless) {
     const bool telnet = settings.protocol == wire::LineProtocol::telnet;
-    parser_ =
-        std::make_unique<format::ForwardParser>(registry_, telnet ? format::Format::telnet : format::Format::line);
+    if (settings.protocol == wire::LineProtocol::json) parser_ = std::make_unique<format::ForwardJsonParser>(registry_);
+    else
+      parser_ =
+          std::make_unique<format::ForwardParser>(registry_, telnet ? format::Format::telnet : format::Format::line);
     sink::SchemalessWriter::Settings lines;
     lines.protocol = settings.protocol;
     lines.precision = settings.precision == "us" ? "u" : settings.precision == "none" ? "" : settings.precision;

@@ -114,12 +114,13 @@ const Expectations& expectations(LineProtocol protocol) {
   switch (protocol) {
     case LineProtocol::line: return line_expectations();
     case LineProtocol::telnet: return telnet_expectations();
+    case LineProtocol::json: return json_expectations();
     default: return none;
   }
 }
 
 const std::vector<LineProtocol>& tested_protocols() {
-  static const std::vector<LineProtocol> tested{LineProtocol::line, LineProtocol::telnet};
+  static const std::vector<LineProtocol> tested{LineProtocol::line, LineProtocol::telnet, LineProtocol::json};
   return tested;
 }
 

@@ -72,6 +72,7 @@ inline constexpr const char* kNoVirtualTables = "the sandbox has no virtual tabl
 
 const Expectations& line_expectations();
 const Expectations& telnet_expectations();
+const Expectations& json_expectations();
 const Expectations& expectations(LineProtocol protocol);
 /// Those that the tests go through.
 const std::vector<LineProtocol>& tested_protocols();
