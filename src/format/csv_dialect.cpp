@@ -6,8 +6,10 @@
 #include <array>
 #include <cctype>
 #include <map>
+#include <optional>
 #include <set>
 
+#include "base/error.h"
 #include "base/text.h"
 #include "format/csv_infer.h"
 
@@ -209,20 +211,123 @@ std::size_t skip_lines(std::string_view sample, std::uint64_t lines) {
   return at;
 }
 
+namespace {
+
+std::string_view line_at(std::string_view text, std::size_t begin) {
+  auto line = text.substr(begin, std::min(text.find('\n', begin), text.size()) - begin);
+  if (line.ends_with('\r')) line.remove_suffix(1);
+  return line;
+}
+
+/// "sep=;", as Excel writes and reads it in the first line.
+std::optional<char> separator_line(std::string_view line) {
+  if (line.size() != 5 && !(line.size() == 7 && line[4] == '"' && line[6] == '"')) return std::nullopt;
+  std::string start(line.substr(0, 4));
+  for (auto& c : start) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  if (start != "sep=") return std::nullopt;
+  return line.size() == 5 ? line[4] : line[5];
+}
+
+/// How many lines at `begin` are comments.
+std::uint64_t comment_lines(std::string_view sample, std::size_t begin) {
+  std::uint64_t lines = 0;
+  for (auto at = begin; at < sample.size() && sample[at] == '#'; at += skip_lines(sample.substr(at), 1)) ++lines;
+  return lines;
+}
+
+std::size_t fields_of_line(std::string_view sample, std::size_t begin, const Dialect& dialect) {
+  std::vector<std::uint32_t> ends;
+  cut_record(sample, begin, dialect, ends);
+  return ends.size();
+}
+
+/// Lines before the header: comments, and free text without a delimiter where the records below have many fields.
+std::uint64_t preamble_lines(std::string_view sample, std::size_t begin, std::uint64_t comments,
+                             const Dialect& dialect) {
+  if (comments > 0) {
+    // "#time,value" in the last of them names the columns, but not in annotated CSV.
+    const auto text = sample.substr(begin, skip_lines(sample.substr(begin), comments));
+    const bool annotated =
+        text.find("#datatype") != std::string_view::npos || text.find("#group") != std::string_view::npos;
+    const auto last = begin + skip_lines(sample.substr(begin), comments - 1);
+    const auto next = begin + text.size();
+    const bool named =
+        !annotated && dialect.columns > 1 && fields_of_line(sample, last, dialect) == dialect.columns &&
+        next < sample.size() &&
+        is_data(classify(
+            unquote(line_at(sample, next).substr(0, line_at(sample, next).find(dialect.delimiter)), dialect).text));
+    return named ? comments - 1 : comments;
+  }
+  constexpr std::uint64_t kMost = 50;
+  if (dialect.columns < 2) return 0;
+  std::uint64_t lines = 0;
+  auto at = begin;
+  while (lines < kMost && at < sample.size() && line_at(sample, at).find(dialect.delimiter) == std::string_view::npos) {
+    at += skip_lines(sample.substr(at), 1);
+    ++lines;
+  }
+  return at < sample.size() && fields_of_line(sample, at, dialect) == dialect.columns ? lines : 0;
+}
+
+/// Whether the field is a time as the taos shell writes it: "2023-11-14 22:13:20.000", in quotes.
+bool is_shell_time(std::string_view field) {
+  if (field.size() != 25 && field.size() != 28 && field.size() != 31) return false;
+  if (field.front() != '"' || field.back() != '"' || field[11] != ' ' || field[20] != '.') return false;
+  CivilTime time;
+  return parse_iso_time(field.substr(1, field.size() - 2), time) && !time.has_offset;
+}
+
+/// The taos shell writes a bare header, CRLF, texts and times in quotes, numbers (perhaps behind blanks) and NULL bare.
+bool is_taos_export(std::string_view sample, std::size_t begin, const Dialect& dialect) {
+  if (!dialect.header || dialect.delimiter != ',' || dialect.quote != '"') return false;
+  const auto line_end = sample.find('\n', begin);
+  if (line_end == std::string_view::npos || line_end == begin || sample[line_end - 1] != '\r') return false;
+  const auto records = records_of(sample, begin, dialect, 100);
+  if (records.size() < 2) return false;
+  for (const auto name : records[0]) {
+    if (name.empty() || name.front() == '"') return false;
+  }
+  bool times = false;
+  for (std::size_t r = 1; r < records.size(); ++r) {
+    for (auto field : records[r]) {
+      while (!field.empty() && field.front() == ' ') field.remove_prefix(1);
+      if (field.empty() || field == "NULL") continue;
+      times = times || is_shell_time(field);
+      const auto kind = classify(field);
+      const bool bare = kind == ValueKind::integer || kind == ValueKind::unsigned_integer || kind == ValueKind::real ||
+                        kind == ValueKind::huge_integer || kind == ValueKind::wkt;
+      if (field.front() != '"' && !bare) return false;
+    }
+  }
+  return times;
+}
+
+}  // namespace
+
 Dialect sniff(std::string_view sample, const schema::CsvMapping& given) {
   sample = sample.substr(0, kMostBytes);
-  const auto begin = skip_lines(sample, given.skip_lines);
+  const auto first_return = sample.find('\r');
+  if (first_return != std::string_view::npos && sample.find('\n') == std::string_view::npos &&
+      first_return + 1 < sample.size())
+    throw Error(Errc::io,
+                "its lines end with CR alone, as on old Macintosh systems; change that first: tr '\\r' '\\n' < FILE");
+  const auto start = skip_lines(sample, given.skip_lines);
   Dialect best;
+  const auto separator = separator_line(line_at(sample, start));
+  if (separator) best.preamble = 1;
+  const auto comments = comment_lines(sample, start + skip_lines(sample.substr(start), best.preamble));
+  auto begin = start + skip_lines(sample.substr(start), best.preamble + comments);
+  const auto delimiter_given = given.delimiter ? given.delimiter : separator;
   best.escape = given.escape.value_or('\0');
   if (best.escape == given.quote.value_or('"')) best.escape = '\0';  // doubling is understood anyway
   Score best_score;
   bool first = true;
   for (const char delimiter : {',', ';', '\t', '|'}) {
-    if (given.delimiter && delimiter != ',') break;
+    if (delimiter_given && delimiter != ',') break;
     for (const char quote : kQuotes) {
       if (given.quote && quote != '"') break;
       Dialect candidate = best;
-      candidate.delimiter = given.delimiter.value_or(delimiter);
+      candidate.delimiter = delimiter_given.value_or(delimiter);
       candidate.quote = given.quote.value_or(quote);
       const auto found = score(sample, begin, candidate);
       // Single quotes only where they wrap whole fields and double quotes wrap none: they are apostrophes otherwise.
@@ -245,7 +350,15 @@ Dialect sniff(std::string_view sample, const schema::CsvMapping& given) {
     }
   }
   best.columns = best_score.columns;
-  best.why.push_back(given.delimiter    ? fmt::format("delimiter {}: given", shown(best.delimiter))
+  const auto first_line = start + skip_lines(sample.substr(start), best.preamble);
+  best.preamble += preamble_lines(sample, first_line, comments, best);
+  begin = start + skip_lines(sample.substr(start), best.preamble);
+  if (const auto behind = begin - first_line; behind > 0)
+    best.why.push_back(fmt::format("passed over {} line{} before the {}: {}", best.preamble,
+                                   best.preamble > 1 ? "s" : "", "records",
+                                   printable(line_at(sample, first_line), 60)));
+  best.why.push_back(separator          ? fmt::format("delimiter {}: the first line says so", shown(best.delimiter))
+                     : given.delimiter  ? fmt::format("delimiter {}: given", shown(best.delimiter))
                      : best.columns > 1 ? fmt::format("delimiter {}: {:.0f} % of the sample's records have {} fields",
                                                       shown(best.delimiter), best_score.consistency * 100, best.columns)
                                         : std::string("delimiter ',': no other one cuts the records into fields"));
@@ -262,6 +375,8 @@ Dialect sniff(std::string_view sample, const schema::CsvMapping& given) {
     best.header = has_header(sample, begin, best, why);
     best.why.push_back(std::move(why));
   }
+  best.taos_export = is_taos_export(sample, begin, best);
+  if (best.taos_export) best.why.emplace_back("written by the taos shell: bare header, CRLF, quoted local times");
   return best;
 }
 

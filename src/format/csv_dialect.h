@@ -18,7 +18,9 @@ struct Dialect {
   char quote = '"';    ///< '\0': none
   char escape = '\0';  ///< '\0': none; a quote inside quotes is doubled in any case
   bool header = true;
+  std::uint64_t preamble = 0;    ///< lines before the header or the first record that belong to neither
   std::size_t columns = 0;       ///< fields of most records
+  bool taos_export = false;      ///< looks like `select … >> file` of the taos shell
   std::vector<std::string> why;  ///< one sentence for each choice
 };
 
@@ -45,7 +47,7 @@ struct FieldText {
 FieldText unquote(std::string_view raw, const Dialect& dialect);
 
 /// Finds out how a sample is written. `sample` begins at the start of the file (behind a BOM) and may end anywhere.
-/// What the mapping gives is taken from it.
+/// What the mapping gives is taken from it. Throws Error(Errc::io) when the lines end with CR alone.
 Dialect sniff(std::string_view sample, const schema::CsvMapping& given = {});
 
 /// Offset of the first line that is not skipped.

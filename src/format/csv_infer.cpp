@@ -4,11 +4,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <charconv>
 #include <cmath>
 #include <utility>
 
 #include "base/text.h"
+#include "format/wkt.h"
 
 namespace penstock::format {
 namespace {
@@ -34,6 +37,68 @@ bool equal_ignoring_case(std::string_view a, std::string_view lower) noexcept {
 std::size_t index(ValueKind kind) noexcept { return static_cast<std::size_t>(kind); }
 
 bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
+
+/// Pairs of words that stand for true and false, as TypeSummary::boolean_words counts them.
+constexpr std::array<std::string_view, 8> kBooleanWords{"t", "f", "y", "n", "yes", "no", "on", "off"};
+
+std::size_t boolean_word(std::string_view value) noexcept {
+  if (value.size() > 3) return kBooleanWords.size();
+  std::size_t i = 0;
+  while (i < kBooleanWords.size() && !equal_ignoring_case(value, kBooleanWords[i])) ++i;
+  return i;
+}
+
+/// Whether both words of each pair of which one was seen have been seen: a column of nothing but "n" is no boolean.
+bool words_in_pairs(std::uint8_t words) noexcept {
+  for (unsigned pair = 0; pair < 8; pair += 2) {
+    const auto seen = (words >> pair) & 3u;
+    if (seen != 0 && seen != 3) return false;
+  }
+  return true;
+}
+
+/// Whether DOUBLE holds an integer of this text to its last digit.
+bool exact_in_double(std::string_view digits) {
+  if (!digits.empty() && !is_digit(digits.front())) digits.remove_prefix(1);
+  if (digits.size() <= 15) return true;
+  std::uint64_t magnitude = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), magnitude);
+  if (error == std::errc()) return magnitude == 0 || std::bit_width(magnitude) - std::countr_zero(magnitude) <= 53;
+  double value = 0;
+  fast_float::from_chars(digits.data(), digits.data() + digits.size(), value);
+  return fmt::format("{:.0f}", value) == digits;
+}
+
+/// "\x0aff"; "\x" alone stands for none.
+bool is_hex_bytes(std::string_view value) noexcept {
+  if (value.size() % 2 != 0 || value.size() < 2 || value[0] != '\\' || (value[1] != 'x' && value[1] != 'X'))
+    return false;
+  return std::all_of(value.begin() + 2, value.end(),
+                     [](char c) { return is_digit(c) || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f'); });
+}
+
+bool looks_like_wkt(std::string_view value) noexcept {
+  if (value.size() < 9 || (value.back() != ')' && (value.back() | 0x20) != 'y')) return false;
+  constexpr std::array<std::string_view, 7> kNames{"point",      "linestring",   "polygon",           "multipoint",
+                                                   "multilines", "multipolygon", "geometrycollection"};
+  return std::any_of(kNames.begin(), kNames.end(),
+                     [&](std::string_view name) { return equal_ignoring_case(value.substr(0, name.size()), name); });
+}
+
+/// "3,14", "-1.234,5": a number as German and French programs write it.
+bool is_comma_decimal(std::string_view text) noexcept {
+  if (!text.empty() && (text.front() == '-' || text.front() == '+')) text.remove_prefix(1);
+  const auto comma = text.find(',');
+  if (comma == std::string_view::npos || comma == 0 || comma + 1 == text.size() || !is_digit(text.front()))
+    return false;
+  const auto whole = text.substr(0, comma);
+  for (std::size_t i = 0; i < whole.size(); ++i) {
+    // Dots only between groups of three.
+    if (!(whole[i] == '.' ? (whole.size() - i) % 4 == 0 : is_digit(whole[i]))) return false;
+  }
+  const auto fraction = text.substr(comma + 1);
+  return std::all_of(fraction.begin(), fraction.end(), is_digit);
+}
 
 ValueKind classify_number(std::string_view value) noexcept {
   const bool negative = value.front() == '-';
@@ -70,9 +135,14 @@ ValueKind classify(std::string_view value) noexcept {
     if (parse_iso_time(value, time)) return ValueKind::time;
   }
   if (is_digit(c) || c == '-' || c == '+' || c == '.') return classify_number(value);
-  if ((c | 0x20) == 't' || (c | 0x20) == 'f')
-    return equal_ignoring_case(value, "true") || equal_ignoring_case(value, "false") ? ValueKind::boolean
-                                                                                     : ValueKind::text;
+  if (value.size() <= 5 && (equal_ignoring_case(value, "true") || equal_ignoring_case(value, "false")))
+    return ValueKind::boolean;
+  if (boolean_word(value) < kBooleanWords.size()) return ValueKind::boolean_word;
+  if (c == '\\' && is_hex_bytes(value)) return ValueKind::hex_bytes;
+  if (looks_like_wkt(value)) {
+    std::string wkb;
+    if (wkt_to_wkb(value, wkb) == nullptr) return ValueKind::wkt;
+  }
   for (const std::string_view special : {"nan", "inf", "infinity"}) {
     if (equal_ignoring_case(value, special)) return ValueKind::real;
   }
@@ -81,16 +151,40 @@ ValueKind classify(std::string_view value) noexcept {
 
 void TypeSummary::add(std::string_view value) {
   const auto kind = classify(value);
+  const auto bare = trimmed(value);
   ++counts[index(kind)];
-  if (trimmed(value).substr(0, 1) == "-") ++negative;
-  if (examples[index(kind)].empty()) examples[index(kind)] = value.substr(0, kExampleBytes);
-  longest_bytes = std::max(longest_bytes, static_cast<std::uint32_t>(std::min<std::size_t>(value.size(), UINT32_MAX)));
+  auto& example = examples[index(kind)];
+  if (example.empty()) example = value.substr(0, kExampleBytes);
+  switch (kind) {
+    case ValueKind::boolean_word: boolean_words |= static_cast<std::uint8_t>(1u << boolean_word(bare)); break;
+    case ValueKind::integer:
+      zero_or_one += bare == "0" || bare == "1";
+      inexact += bare.size() > 15 && !exact_in_double(bare);
+      break;
+    case ValueKind::unsigned_integer:
+    case ValueKind::huge_integer: inexact += !exact_in_double(bare); break;
+    case ValueKind::hex_bytes:
+      longest_binary = std::max(longest_binary, static_cast<std::uint32_t>(bare.size() / 2 - 1));
+      break;
+    case ValueKind::wkt: {
+      std::string wkb;
+      wkt_to_wkb(bare, wkb);
+      longest_binary = std::max(longest_binary, static_cast<std::uint32_t>(wkb.size()));
+      break;
+    }
+    case ValueKind::text: comma_decimals += is_comma_decimal(bare); break;
+    default: break;
+  }
+  if (!bare.empty() && bare.front() == '-') ++negative;
+  const auto bytes = static_cast<std::uint32_t>(std::min<std::size_t>(value.size(), UINT32_MAX));
+  longest_bytes = std::max(longest_bytes, bytes);
+  std::uint32_t chars = bytes;
   if (std::any_of(value.begin(), value.end(), [](char c) { return (static_cast<unsigned char>(c) & 0x80) != 0; })) {
     ++non_ascii;
     if (!is_utf8(value)) ++bad_utf8;
+    chars = static_cast<std::uint32_t>(std::min<std::size_t>(utf8_length(value), UINT32_MAX));
   }
-  longest_chars =
-      std::max(longest_chars, static_cast<std::uint32_t>(std::min<std::size_t>(utf8_length(value), UINT32_MAX)));
+  longest_chars = std::max(longest_chars, chars);
   times.add(value);
 }
 
@@ -101,10 +195,15 @@ void TypeSummary::merge(const TypeSummary& other) {
   }
   nulls += other.nulls;
   negative += other.negative;
+  zero_or_one += other.zero_or_one;
+  inexact += other.inexact;
+  comma_decimals += other.comma_decimals;
+  boolean_words |= other.boolean_words;
   non_ascii += other.non_ascii;
   bad_utf8 += other.bad_utf8;
   longest_bytes = std::max(longest_bytes, other.longest_bytes);
   longest_chars = std::max(longest_chars, other.longest_chars);
+  longest_binary = std::max(longest_binary, other.longest_binary);
   times.merge(other.times);
 }
 
@@ -126,11 +225,21 @@ data::Column TypeSummary::type() const {
     return column;
   };
   if (all > 0) {
-    if (count(ValueKind::boolean) == all) return set(Type::boolean);
+    const auto booleans = count(ValueKind::boolean) + count(ValueKind::boolean_word);
+    if (booleans > 0 && words_in_pairs(boolean_words) &&
+        (booleans == all || (count(ValueKind::boolean) > 0 && booleans + zero_or_one == all)))
+      return set(Type::boolean);
     if (count(ValueKind::integer) == all) return set(Type::bigint);
     if (whole == all && negative == 0) return set(Type::ubigint);
-    if (numbers == all && count(ValueKind::real) > 0) return set(Type::float64);
+    if (numbers == all && count(ValueKind::real) > 0 && inexact == 0) return set(Type::float64);
     if (count(ValueKind::time) == all && times.with_clock == all) return set(Type::timestamp);
+    for (const auto& [kind, type] :
+         {std::pair(ValueKind::hex_bytes, Type::varbinary), {ValueKind::wkt, Type::geometry}}) {
+      if (count(kind) < all) continue;
+      column.type = type;
+      column.width = data::schemaless_width(type, longest_binary);
+      return column;
+    }
   }
   column.type = non_ascii > 0 ? Type::nchar : Type::varchar;
   column.width = data::schemaless_width(column.type, non_ascii > 0 ? longest_chars : longest_bytes);
@@ -147,7 +256,10 @@ std::string TypeSummary::evidence() const {
   };
   const auto count = [&](ValueKind kind) { return counts[index(kind)]; };
   switch (column.type) {
-    case Type::boolean: return of(all, "true or false", ValueKind::boolean);
+    case Type::boolean:
+      if (count(ValueKind::boolean) == all) return of(all, "true or false", ValueKind::boolean);
+      return of(all, "words for true and false",
+                count(ValueKind::boolean_word) > 0 ? ValueKind::boolean_word : ValueKind::boolean);
     case Type::bigint: return of(all, "integers", ValueKind::integer);
     case Type::ubigint:
       return of(count(ValueKind::unsigned_integer), "integers above the BIGINT range", ValueKind::unsigned_integer);
@@ -155,12 +267,17 @@ std::string TypeSummary::evidence() const {
       return of(count(ValueKind::real), "numbers with a point or an exponent", ValueKind::real) +
              (count(ValueKind::real) < all ? ", the others integers" : "");
     case Type::timestamp: return of(all, "date and time", ValueKind::time);
+    case Type::varbinary: return of(all, "bytes in hexadecimal", ValueKind::hex_bytes);
+    case Type::geometry: return of(all, "well-known text", ValueKind::wkt);
     default: break;
   }
   if (all == 0) return fmt::format("{}: no value in the sample", name);
   const auto length = column.type == Type::nchar ? fmt::format("longest {} characters", longest_chars)
                                                  : fmt::format("longest {} bytes", longest_bytes);
   const auto texts = count(ValueKind::text);
+  if (count(ValueKind::real) > 0 && inexact > 0 && texts == 0)
+    return fmt::format("{}: {} of {} values are integers with more digits than DOUBLE holds; {}", name, inexact, all,
+                       length);
   if (texts == all) return of(texts, "text", ValueKind::text) + ", " + length;
   if (texts > 0)
     return fmt::format("{}, the others numbers, times or booleans; {}", of(texts, "text", ValueKind::text), length);
@@ -169,29 +286,83 @@ std::string TypeSummary::evidence() const {
                      printable(examples[index(kind)], 40), length);
 }
 
+bool TypeSummary::decimal_comma() const noexcept {
+  return comma_decimals > 0 && counts[index(ValueKind::text)] == comma_decimals &&
+         comma_decimals + counts[index(ValueKind::integer)] == values() && inexact == 0;
+}
+
+std::optional<std::size_t> column_by_name(std::span<const std::string> names, std::string_view text) {
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    if (trimmed(names[i]) == text) return i;
+  }
+  if (text.size() > 1 && text[0] == '#' && std::all_of(text.begin() + 1, text.end(), is_digit)) {
+    std::size_t position = 0;
+    std::from_chars(text.data() + 1, text.data() + text.size(), position);
+    if (position >= 1 && position <= names.size()) return position - 1;
+  }
+  std::string lower(text);
+  for (auto& c : lower) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c | 0x20);
+  }
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    if (equal_ignoring_case(trimmed(names[i]), lower)) return i;
+  }
+  return std::nullopt;
+}
+
 CsvSample::CsvSample(Dialect dialect, const schema::CsvMapping& mapping)
     : dialect_(std::move(dialect)),
+      table_column_name_(mapping.table_column),
       skip_lines_(mapping.skip_lines),
       given_names_(mapping.names),
       nulls_(mapping.nulls.empty() ? schema::default_nulls() : mapping.nulls) {}
 
-bool CsvSample::is_null(const FieldText& field) const {
-  return field.text.empty() ||
-         (!field.quoted && std::find(nulls_.begin(), nulls_.end(), trimmed(field.text)) != nulls_.end());
+bool CsvSample::is_null(std::string_view text, bool quoted) const {
+  return text.empty() || (!quoted && std::find(nulls_.begin(), nulls_.end(), trimmed(text)) != nulls_.end());
+}
+
+void CsvSample::find_table_column() {
+  if (table_column_name_.empty()) return;
+  table_column_ = column_by_name(names_, table_column_name_);
 }
 
 void CsvSample::add_record(std::string_view text, std::size_t begin, std::span<const std::uint32_t> ends) {
+  // The header again, where files were put together.
+  if (!header_.empty() && text.substr(begin, ends.back() - begin) == header_) return;
   const bool keep = first_.size() < kFirstRecords && first_fields_ + ends.size() <= kFirstFields;
   if (keep) first_.emplace_back();
-  for (std::size_t c = 0; c < ends.size(); ++c) {
-    const auto field = unquote(text.substr(begin, ends[c] - begin), dialect_);
-    begin = ends[c] + std::size_t{1};
-    if (keep) first_.back().push_back(field.text);
-    if (c >= columns_.size()) {  // ragged: more fields than columns; only empty ones are harmless
-      continue;
+  const auto field_at = [&](std::size_t c) {
+    const auto from = c == 0 ? begin : ends[c - 1] + std::size_t{1};
+    return text.substr(from, ends[c] - from);
+  };
+  std::vector<TypeSummary>* table = nullptr;
+  if (table_column_ && *table_column_ < ends.size()) {
+    const auto value = unquote(field_at(*table_column_), dialect_);
+    if (!is_null(value.text, value.quoted)) {
+      const auto name = trimmed(value.text);
+      auto found = tables_.find(name);
+      if (found == tables_.end() && tables_.size() < kMostTables)
+        found = tables_.emplace(name, std::vector<TypeSummary>(columns_.size())).first;
+      if (found != tables_.end()) table = &found->second;
     }
-    if (is_null(field)) ++columns_[c].nulls;
-    else columns_[c].add(field.text);
+  }
+  for (std::size_t c = 0; c < ends.size(); ++c) {
+    const auto raw = field_at(c);
+    // Most fields stand there as they are meant.
+    const auto first = raw.find_first_not_of(" \t");
+    const bool plain = dialect_.escape == '\0' &&
+                       (dialect_.quote == '\0' || first == std::string_view::npos || raw[first] != dialect_.quote);
+    FieldText decoded;
+    if (!plain) decoded = unquote(raw, dialect_);
+    const auto value = plain ? raw : std::string_view(decoded.text);
+    if (keep) first_.back().emplace_back(value);
+    if (c >= columns_.size()) continue;  // ragged: more fields than columns; only empty ones are harmless
+    const bool null = is_null(value, decoded.quoted);
+    if (null) ++columns_[c].nulls;
+    else columns_[c].add(value);
+    if (table == nullptr) continue;
+    if (null) ++(*table)[c].nulls;
+    else (*table)[c].add(value);
   }
   if (keep) first_fields_ += ends.size();
   ++records_;
@@ -213,7 +384,7 @@ void CsvSample::add_records(std::string_view text, std::size_t begin, bool whole
 }
 
 void CsvSample::add_head(std::string_view text, std::uint64_t offset, bool whole) {
-  auto begin = skip_lines(text, skip_lines_);
+  auto begin = skip_lines(text, skip_lines_ + dialect_.preamble);
   if (dialect_.header) {
     std::vector<std::uint32_t> ends;
     // Blank lines before the header are passed over.
@@ -222,10 +393,14 @@ void CsvSample::add_head(std::string_view text, std::uint64_t offset, bool whole
       begin += text[begin] == '\n' ? 1 : 2;
     if (begin < text.size()) {
       const auto cut = cut_record(text, begin, dialect_, ends);
+      if (!ends.empty()) header_ = text.substr(begin, ends.back() - begin);
       for (const auto end : ends) {
         names_.push_back(unquote(text.substr(begin, end - begin), dialect_).text);
         begin = end + std::size_t{1};
       }
+      // "# time,value": the mark of a comment before the names.
+      if (names_.size() > 1 && names_[0].size() > 1 && names_[0].front() == '#')
+        names_[0].erase(0, std::max<std::size_t>(1, names_[0].find_first_not_of("# \t")));
       begin = std::min(cut.end + 1, text.size());
     }
     columns_.resize(names_.size());
@@ -233,11 +408,14 @@ void CsvSample::add_head(std::string_view text, std::uint64_t offset, bool whole
   data_begin_ = offset + begin;
   if (!given_names_.empty()) names_ = given_names_;
   if (!dialect_.header && dialect_.columns > 0) columns_.resize(std::max(dialect_.columns, names_.size()));
+  find_table_column();
   add_records(text, begin, whole);
   for (auto& name : names_) name = std::string(trimmed(name));
   while (names_.size() < columns_.size()) names_.push_back(fmt::format("c{}", names_.size() + 1));
   for (std::size_t c = 0; c < names_.size(); ++c) {
-    if (names_[c].empty()) names_[c] = fmt::format("c{}", c + 1);
+    if (!names_[c].empty()) continue;
+    names_[c] = fmt::format("c{}", c + 1);
+    if (dialect_.header) unnamed_.insert(c);
   }
   if (columns_.size() < names_.size()) columns_.resize(names_.size());
 }
@@ -255,10 +433,44 @@ void CsvSample::add_middle(std::string_view text) {
   }
 }
 
+void CsvSample::add_chunk(std::string_view text) { add_records(text, 0, true); }
+
+CsvSample CsvSample::empty_copy() const {
+  CsvSample copy = *this;
+  copy.columns_.assign(columns_.size(), {});
+  copy.tables_.clear();
+  copy.first_.clear();
+  // Whole rows are wanted of the source's start only.
+  copy.first_fields_ = kFirstFields + 1;
+  copy.records_ = 0;
+  return copy;
+}
+
+CsvSample CsvSample::of_table(std::string_view value) const {
+  CsvSample copy = *this;
+  copy.tables_.clear();
+  if (const auto found = tables_.find(value); found != tables_.end()) {
+    copy.columns_ = found->second;
+    copy.one_of_several_ = true;
+  }
+  return copy;
+}
+
+void CsvSample::take_counts(CsvSample&& other) {
+  columns_ = std::move(other.columns_);
+  tables_ = std::move(other.tables_);
+  records_ = other.records_;
+}
+
 void CsvSample::merge(const CsvSample& other) {
-  if (columns_.empty()) columns_.resize(other.columns_.size());
-  for (std::size_t c = 0; c < std::min(columns_.size(), other.columns_.size()); ++c)
-    columns_[c].merge(other.columns_[c]);
+  const auto add = [](std::vector<TypeSummary>& to, const std::vector<TypeSummary>& from) {
+    if (to.empty()) to.resize(from.size());
+    for (std::size_t c = 0; c < std::min(to.size(), from.size()); ++c) to[c].merge(from[c]);
+  };
+  add(columns_, other.columns_);
+  for (const auto& [value, columns] : other.tables_) {
+    if (tables_.size() < kMostTables || tables_.count(value) > 0) add(tables_[value], columns);
+  }
   records_ += other.records_;
 }
 

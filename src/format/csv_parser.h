@@ -17,11 +17,14 @@ namespace penstock::format {
 struct CsvOptions {
   TimeRange range;             ///< in the plan's time_unit; rows outside get code 0x060B
   schema::NamingRules naming;  ///< for child tables that the plan does not name
+  /// Throw a Contradiction where a value does not fit an inferred type; off: the row is rejected.
+  bool contradictions = false;
 };
 
 /// CSV records as rows, by a plan. One instance per worker; registry and plan are shared and outlive it.
 ///
-/// - Blank lines, and records that start before plan.data_begin, are neither rows nor rejects.
+/// - Blank lines, records that start before plan.data_begin, and the header where it comes again (files that were put
+///   together) are neither rows nor rejects.
 /// - An unquoted empty field or null spelling is an explicit NULL. In columns that hold no text a quoted one is too.
 ///   A record with too few fields does not give the missing ones; one with too many is rejected unless they are empty.
 /// - Tags that are NULL or empty are not given.
@@ -31,19 +34,31 @@ class CsvParser final : public Parser {
   CsvParser(schema::Registry& registry, const CsvPlan& plan, CsvOptions options = {});
   ~CsvParser() override;
 
-  /// Throws Error(Errc::limit) when there are too many child tables (Registry::insert()); nothing else.
+  /// Throws Error(Errc::limit) when there are too many child tables (Registry::insert()), and Contradiction when
+  /// options.contradictions says so; nothing else.
   void parse(const io::Chunk& chunk, data::RowSet& rows) override;
+
+  // The parts of parse(), for who sends the records of one chunk to several parsers (csv_tables.h).
+
+  /// The records that follow are of this chunk.
+  void begin(const io::Chunk& chunk, data::RowSet& rows);
+  /// The record in [begin, end) of the chunk's text, of `count` fields; ends[i] is one past field i.
+  void parse_record(std::uint32_t begin, std::uint32_t end, const std::uint32_t* ends, std::size_t count);
+  /// A record with a quote that opens at `at` and does not close.
+  void reject_broken(std::uint32_t begin, std::uint32_t end, std::uint32_t at);
+  /// The record cannot go to any super table: field `column` does not name one.
+  void reject_unnamed_table(std::uint32_t begin, std::uint32_t end, const std::uint32_t* ends, std::size_t count,
+                            std::size_t column);
 
  private:
   struct Step;
   struct Field;
   enum class Outcome : std::uint8_t { value, null, bad };
 
-  void parse_record(std::uint32_t begin, std::uint32_t end, std::uint32_t* ends, std::size_t count);
-  void reject_broken(std::uint32_t begin, std::uint32_t end, std::uint32_t at);
   void reject(std::size_t from, std::uint16_t code, std::string text);
   std::uint32_t shape_of(std::size_t fields, bool nullable);
   bool read_time(const Step& step, std::string_view raw);
+  bool read_joined_time(const Step& step, std::string_view date, std::string_view clock);
   Outcome read_slowly(const Step& step, std::string_view raw, data::Slot& slot);
   Outcome read_text(const Step& step, const Field& field, std::string_view raw, data::Slot& slot);
   bool decode(std::string_view raw, Field& field);
@@ -52,8 +67,10 @@ class CsvParser final : public Parser {
   data::Series* make_series(std::uint64_t hash, std::string_view key, const std::uint32_t* ends, std::size_t count);
   bool tag_value(const data::Column& column, TimeReader* times, const Field& field, std::string_view raw,
                  std::string& image);
-  bool name_child(const std::vector<Field>& fields, std::string& name);
   void refuse_value(const Step& step, std::string_view raw, Fit fit, std::string_view detail);
+  bool refuse_absent(const Step& step, std::string_view raw);
+  void refuse_typed(const Step& step, std::string_view raw, std::string text);
+  [[nodiscard]] bool is_header_again() const noexcept;
   void refuse_time(const Step& step, std::string_view raw, TimeStatus status);
   [[nodiscard]] std::string_view raw_field(const std::uint32_t* ends, std::size_t count,
                                            std::size_t column) const noexcept;
@@ -66,6 +83,7 @@ class CsvParser final : public Parser {
   std::vector<TimeReader> times_;     // of the TIMESTAMP columns
   std::vector<std::size_t> fields_;   // [fields] column of the file
   std::vector<std::uint32_t> texts_;  // slots of variable length
+  std::size_t least_fields_ = 0;      // a record with fewer lacks its timestamp or another part of the key
   struct Run {
     std::size_t first, last;
   };

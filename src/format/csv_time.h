@@ -1,5 +1,7 @@
 #pragma once
 
+#include <array>
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -22,8 +24,8 @@ struct TimeFormat {
 
   /// "epoch milliseconds", "ISO 8601", "pattern '%d.%m.%Y'".
   [[nodiscard]] std::string text() const;
-  /// What a mapping says: "s", "ms", "us", "ns", "iso" or a pattern. Throws Error(Errc::config) for anything else,
-  /// "auto" and "epoch" too: those need a sample (TimeSummary).
+  /// What a mapping says: "s", "ms", "us", "ns", "iso" or a pattern, which must give a date. Throws Error(Errc::config)
+  /// for anything else, "auto" and "epoch" too: those need a sample (TimeSummary).
   static TimeFormat parse(std::string_view text);
 };
 
@@ -39,7 +41,15 @@ struct CivilTime {
 
 /// ISO 8601 and its relatives: YYYY-MM-DD or YYYY/MM/DD, then 'T' or a blank and HH:MM[:SS[.fraction]], then Z, UTC,
 /// +hh:mm, +hhmm or +hh, perhaps behind a blank. One-digit months, days and hours are taken. False: it is none.
+/// Behind the clock AM or PM may stand.
 bool parse_iso_time(std::string_view text, CivilTime& time) noexcept;
+
+/// A time of day without a date: H:MM[:SS[.fraction]], perhaps with AM or PM.
+bool is_clock_time(std::string_view text) noexcept;
+
+/// A pattern by which `text` reads as a time ("%d.%m.%Y %H:%M" for "31.12.2020 14:05"), for messages; empty: none
+/// known. What could be day or month is taken for a day only where dots stand between.
+std::string suggested_time_format(std::string_view text);
 
 /// What the values of one column look like as times; summaries of several samples add up.
 struct TimeSummary {
@@ -47,6 +57,7 @@ struct TimeSummary {
   std::uint64_t with_clock = 0;      ///< of these, more than a date
   std::uint64_t with_offset = 0;     ///< of these, with an offset or Z
   std::uint64_t epoch[4] = {};       ///< plausible epoch values (1990 to 2100) in s, ms, us, ns
+  std::uint64_t clocks = 0;          ///< values that is_clock_time() takes
   std::uint64_t other_numbers = 0;   ///< numbers that are no plausible epoch
   std::uint64_t largest = 0;         ///< largest magnitude of the numbers
   std::uint8_t fraction_digits = 0;  ///< most digits that say something, 0 to 9: ISO
@@ -68,15 +79,25 @@ enum class TimeStatus : std::uint8_t {
   fold,          ///< comes twice, and the policy is reject
 };
 
+/// How often daylight saving made a choice necessary. Any thread.
+struct LocalTimeCounts {
+  std::atomic<std::uint64_t> shifted{0};  ///< times that were skipped and moved on
+  std::atomic<std::uint64_t> folded{0};   ///< times that come twice, of which one was taken
+};
+
 /// Reads the times of one column. Remembers the last day and the last offset; one thread.
 class TimeReader {
  public:
   /// `zone` of times without offset; nullptr: UTC.
   TimeReader(TimeFormat format, data::Precision unit, std::shared_ptr<const TimeZone> zone,
-             schema::CsvMapping::DstGap gap, schema::CsvMapping::DstFold fold);
+             schema::CsvMapping::DstGap gap, schema::CsvMapping::DstFold fold,
+             std::shared_ptr<LocalTimeCounts> counts = nullptr);
 
   /// `text` has no blanks around it and 8 readable bytes behind it; `time` is in the unit, and untouched unless ok.
   TimeStatus read(std::string_view text, std::int64_t& time) noexcept;
+  /// Date and clock from two fields: as the text of both with a blank between. A clock of one or two digits is an hour,
+  /// and a date that comes with 00:00:00 (as spreadsheets write it) is taken without it.
+  TimeStatus read_joined(std::string_view date, std::string_view clock, std::int64_t& time) noexcept;
   [[nodiscard]] const TimeFormat& format() const noexcept { return format_; }
 
  private:
@@ -99,7 +120,9 @@ class TimeReader {
   std::shared_ptr<const TimeZone> zone_;
   schema::CsvMapping::DstGap gap_;
   schema::CsvMapping::DstFold fold_;
+  std::shared_ptr<LocalTimeCounts> counts_;
   std::vector<PatternStep> steps_;
+  std::array<char, 128> joined_{};
   // The last day read by the fast path: its ten bytes and its first second.
   std::uint64_t day_text_;
   std::uint16_t day_tail_;

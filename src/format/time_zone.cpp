@@ -166,13 +166,43 @@ std::shared_ptr<const TimeZone> TimeZone::fixed(std::int32_t offset_seconds, std
   return zone;
 }
 
+// As the C library finds it: the variable TZ, else /etc/localtime, else UTC.
+std::shared_ptr<const TimeZone> TimeZone::local() {
+  if (const char* const set = std::getenv("TZ"); set != nullptr) {
+    std::string_view text = set;
+    if (text.starts_with(':')) text.remove_prefix(1);
+    if (text.empty() || text == "local") return fixed(0, "UTC");
+    if (text.starts_with('/')) {
+      const auto bytes = read_file(std::string(text));
+      return bytes ? from_tzif(*bytes, text) : fixed(0, "UTC");
+    }
+    try {
+      return load(text);
+    } catch (const Error&) {  // "CET-1CEST,M3.5.0,M10.5.0/3", or nothing that the C library knows either
+      auto zone = std::make_shared<TimeZone>();
+      zone->name_ = text;
+      RuleText in{text};
+      in.zone_name();
+      zone->initial_ = -in.clock();
+      if (!in.ok) return fixed(0, "UTC");
+      zone->add_rule(text);
+      zone->make_segments();
+      return zone;
+    }
+  }
+  constexpr std::string_view kFolder = "zoneinfo/";
+  std::error_code ignored;
+  auto name = std::filesystem::read_symlink("/etc/localtime", ignored).string();
+  const auto at = name.rfind(kFolder);
+  name = at == std::string::npos ? "local" : name.substr(at + kFolder.size());
+  const auto bytes = read_file("/etc/localtime");
+  return bytes ? from_tzif(*bytes, name) : fixed(0, "UTC");
+}
+
 std::shared_ptr<const TimeZone> TimeZone::load(std::string_view name) {
   if (name.empty() || name == "UTC" || name == "utc" || name == "Z" || name == "GMT") return fixed(0, "UTC");
   if (const auto offset = fixed_offset(name)) return fixed(*offset, name);
-  if (name == "local") {
-    const auto bytes = read_file("/etc/localtime");
-    return bytes ? from_tzif(*bytes, name) : fixed(0, "local");
-  }
+  if (name == "local") return local();
   const bool safe =
       name.front() != '/' && name.find("..") == std::string_view::npos &&
       std::all_of(name.begin(), name.end(), [](char c) {

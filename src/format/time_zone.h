@@ -41,8 +41,8 @@ class TimeZone {
     std::int64_t until = 0;
   };
 
-  /// "Europe/Berlin", "UTC", "+02:00", "local" (this machine's). Throws Error(Errc::config) when there is no such zone
-  /// or the database (package tzdata) is not installed.
+  /// "Europe/Berlin", "UTC", "+02:00", "local" (this machine's: TZ, else /etc/localtime). Throws Error(Errc::config)
+  /// when there is no such zone or the database (package tzdata) is not installed.
   static std::shared_ptr<const TimeZone> load(std::string_view name);
   /// From the bytes of a TZif file. Throws Error(Errc::config) when they are damaged.
   static std::shared_ptr<const TimeZone> from_tzif(std::string_view bytes, std::string_view name);
@@ -65,6 +65,7 @@ class TimeZone {
     std::int32_t first;
     std::int32_t second;
   };
+  static std::shared_ptr<const TimeZone> local();
   void add_rule(std::string_view rule);
   void make_segments();
 

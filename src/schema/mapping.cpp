@@ -218,6 +218,25 @@ void validate(const CsvMapping& mapping) {
     if (!tags.insert(name).second)
       fail(fmt::format("mapping: tag '{}' is named twice (constant and from a column, or twice)", printable(name)));
   }
+  if (!mapping.clock.empty()) {
+    if (mapping.timestamp.empty())
+      fail(fmt::format("mapping: '{}' holds the time of day; name the column with the date too",
+                       printable(mapping.clock)));
+    if (mapping.clock == mapping.timestamp)
+      fail(fmt::format("mapping: column '{}' cannot hold both the date and the time of day; name it alone",
+                       printable(mapping.clock)));
+    if (contains(mapping.ignore, mapping.clock) || contains(mapping.tags, mapping.clock))
+      fail(fmt::format("mapping: column '{}' is a part of the timestamp and cannot be a tag or ignored",
+                       printable(mapping.clock)));
+  }
+  for (const auto& tag : mapping.drop_tags) {
+    if (contains(mapping.tags_as_columns, tag))
+      fail(fmt::format("mapping: tag '{}' is dropped and made a column; name it in one of both", printable(tag)));
+  }
+  if (!mapping.table_column.empty() && mapping.table_column == mapping.timestamp)
+    fail("mapping: the timestamp cannot name the super tables");
+  if (!mapping.table_column.empty() && !mapping.table.empty())
+    fail("mapping: table (one super table) and table_column (a column that names them) exclude each other");
   if (!mapping.timestamp.empty() && contains(mapping.ignore, mapping.timestamp))
     fail(fmt::format("mapping: the timestamp column '{}' is ignored", printable(mapping.timestamp)));
   if (!mapping.child_table.empty() && !mapping.child_table_column.empty())
@@ -244,6 +263,10 @@ void validate(const CsvMapping& mapping) {
     fail("mapping: quote and escape cannot be line ends");
   if ((mapping.delimiter && mapping.quote && delimiter == quote) || (escape != '\0' && escape == delimiter))
     fail("mapping: delimiter, quote and escape must differ");
+  if (mapping.decimal && *mapping.decimal != ',' && *mapping.decimal != '.')
+    fail("mapping: decimal is the sign between units and tenths: \",\" or \".\"");
+  if (mapping.decimal == ',' && mapping.delimiter == ',')
+    fail("mapping: a comma cannot be both the delimiter and the decimal sign");
   if (mapping.time_format.empty()) fail("mapping: time_format is empty; \"auto\" finds it");
 }
 
@@ -257,10 +280,22 @@ CsvMapping csv_mapping_from_toml(std::string_view toml, std::string_view where) 
   CsvMapping mapping;
   Reader in(root, where);
   in.text("table", mapping.table);
-  in.text("timestamp", mapping.timestamp);
+  if (const auto* node = in.take("timestamp")) {
+    // One column, or the two that hold date and time of day.
+    if (const auto* list = node->as_array(); list != nullptr) {
+      if (list->size() != 2) in.refuse(*node, "timestamp", "must be a column, or two: [\"date\", \"time\"]");
+      mapping.timestamp = in.as_text(*list->get(0), "timestamp");
+      mapping.clock = in.as_text(*list->get(1), "timestamp");
+    } else {
+      mapping.timestamp = in.as_text(*node, "timestamp");
+    }
+  }
   in.texts("tags", mapping.tags);
   in.texts("columns", mapping.columns);
   in.texts("ignore", mapping.ignore);
+  in.texts("tags_as_columns", mapping.tags_as_columns);
+  in.texts("drop_tags", mapping.drop_tags);
+  in.text("table_column", mapping.table_column);
   in.pairs("rename", mapping.rename);
   in.each("types", [&](std::string_view name, const toml::node& node) {
     const auto path = fmt::format("types.{}", name);
@@ -278,6 +313,7 @@ CsvMapping csv_mapping_from_toml(std::string_view toml, std::string_view where) 
   in.character("delimiter", mapping.delimiter);
   in.character("quote", mapping.quote);
   in.character("escape", mapping.escape);
+  in.character("decimal", mapping.decimal);
   if (const auto* node = in.take("skip_lines")) {
     const auto lines = node->value_exact<std::int64_t>();
     if (!lines || *lines < 0) in.refuse(*node, "skip_lines", "must be a number of lines, 0 or more");
@@ -319,10 +355,14 @@ std::string to_toml(const CsvMapping& mapping) {
     if (value) out += fmt::format("{} = {}\n", key, toml_text(*value == '\0' ? std::string() : std::string(1, *value)));
   };
   text("table", mapping.table);
-  text("timestamp", mapping.timestamp);
+  if (mapping.clock.empty()) text("timestamp", mapping.timestamp);
+  else out += fmt::format("timestamp = {}\n", toml_list({mapping.timestamp, mapping.clock}));
   texts("tags", mapping.tags);
   texts("columns", mapping.columns);
   texts("ignore", mapping.ignore);
+  texts("tags_as_columns", mapping.tags_as_columns);
+  texts("drop_tags", mapping.drop_tags);
+  text("table_column", mapping.table_column);
   text("child_table", mapping.child_table);
   text("child_table_column", mapping.child_table_column);
   if (mapping.header != Header::automatic) out += fmt::format("header = {}\n", mapping.header == Header::yes);
@@ -330,6 +370,7 @@ std::string to_toml(const CsvMapping& mapping) {
   character("delimiter", mapping.delimiter);
   character("quote", mapping.quote);
   character("escape", mapping.escape);
+  character("decimal", mapping.decimal);
   if (mapping.skip_lines != 0) out += fmt::format("skip_lines = {}\n", mapping.skip_lines);
   texts("nulls", mapping.nulls);
   if (mapping.time_format != "auto") text("time_format", mapping.time_format);

@@ -26,20 +26,25 @@ struct CsvMapping {
 
   std::string table;                 ///< super table; empty: given by the caller, for instance from the file's stem
   std::string timestamp;             ///< column that keys the rows; empty: found
+  std::string clock;                 ///< column with the time of day where `timestamp` holds only the date; empty: none
   std::vector<std::string> tags;     ///< columns that are tags
   std::vector<std::string> columns;  ///< the only columns to keep; empty: all
   std::vector<std::string> ignore;   ///< columns to leave out
-  Pairs rename;                      ///< from column, to name
-  std::vector<data::Column> types;   ///< name, type and width (0: from the data)
-  Pairs constant_tags;               ///< tag name, value: the same for every row
-  std::string child_table;           ///< template such as "{site}_{id}"; empty: see child_table_column
-  std::string child_table_column;    ///< column that holds the child table's name; empty: named as schemaless would
+  std::vector<std::string> tags_as_columns;  ///< tags (by the super table, `tags` or `child_table`) that become columns
+  std::vector<std::string> drop_tags;        ///< tags to leave out, constant ones too
+  Pairs rename;                              ///< from column, to name
+  std::vector<data::Column> types;           ///< name, type and width (0: from the data)
+  Pairs constant_tags;                       ///< tag name, value: the same for every row
+  std::string table_column;                  ///< column whose values name super tables; empty: all rows go to `table`
+  std::string child_table;                   ///< template such as "{site}_{id}"; empty: see child_table_column
+  std::string child_table_column;  ///< column that holds the child table's name; empty: named as schemaless would
 
   Header header = Header::automatic;
   std::vector<std::string> names;  ///< column names of a file without header
   std::optional<char> delimiter;   ///< empty: sniffed
   std::optional<char> quote;       ///< empty: sniffed; '\0': no quotes
   std::optional<char> escape;      ///< empty: none, a quote inside quotes is doubled
+  std::optional<char> decimal;     ///< ',' or '.' in numbers; empty: '.', and ',' where the sample says so
   std::uint64_t skip_lines = 0;    ///< lines before the header or the first record
   /// Spellings of NULL outside quotes. Empty: default_nulls(). An empty unquoted field is NULL in any case.
   std::vector<std::string> nulls;

@@ -22,6 +22,9 @@ std::string described(const CsvPlan& plan) {
       case Role::tag: out += "tag " + column.column.name + " " + data::sql_type(column.column); break;
       case Role::field: out += column.column.name + " " + data::sql_type(column.column); break;
       case Role::child_name: out += "child " + column.column.name; break;
+      case Role::clock: out += "clock " + column.column.name; break;
+      case Role::table_name: out += "table " + column.column.name; break;
+      case Role::absent: out += "absent " + column.column.name; break;
     }
     out += "; ";
   }
@@ -46,8 +49,24 @@ TEST(CsvInfer, FindsTypes) {
              "DOUBLE: 1 of 2 values are numbers with a point or an exponent, e.g. NaN, the others integers"},
         Case{"true FALSE", "BOOL", "BOOL: 2 of 2 values are true or false, e.g. true"},
         Case{"0 1", "BIGINT", "BIGINT: 2 of 2 values are integers, e.g. 0"},
-        Case{"true 1", "VARCHAR(8)",
+        Case{"true 1", "BOOL", "BOOL: 2 of 2 values are words for true and false, e.g. true"},
+        Case{"true 2", "VARCHAR(8)",
              "VARCHAR: its values are of several kinds or too large for numbers, e.g. true; longest 4 bytes"},
+        Case{"Yes no YES", "BOOL", "BOOL: 3 of 3 values are words for true and false, e.g. Yes"},
+        Case{"on OFF t F y n", "BOOL", "BOOL: 6 of 6 values are words for true and false, e.g. on"},
+        Case{"n n n", "VARCHAR(2)",
+             "VARCHAR: its values are of several kinds or too large for numbers, e.g. n; longest 1 bytes"},
+        Case{"on off standby", "VARCHAR(8)",
+             "VARCHAR: 1 of 3 values are text, e.g. standby, the others numbers, times or booleans; longest 7 bytes"},
+        Case{"9007199254740992 0.5", "DOUBLE",
+             "DOUBLE: 1 of 2 values are numbers with a point or an exponent, e.g. 0.5, the others integers"},
+        Case{"9007199254740993 0.5", "VARCHAR(32)",
+             "VARCHAR: 1 of 2 values are integers with more digits than DOUBLE holds; longest 16 bytes"},
+        Case{"1000000000000000000000 0.5", "DOUBLE",
+             "DOUBLE: 1 of 2 values are numbers with a point or an exponent, e.g. 0.5, the others integers"},
+        Case{"\\x00ff \\xAB", "VARBINARY(4)", "VARBINARY: 2 of 2 values are bytes in hexadecimal, e.g. \\x00ff"},
+        Case{"\\x00ff \\xA", "VARCHAR(8)",
+             "VARCHAR: 1 of 2 values are text, e.g. \\xA, the others numbers, times or booleans; longest 6 bytes"},
         Case{"007 008", "VARCHAR(4)", "VARCHAR: 2 of 2 values are text, e.g. 007, longest 3 bytes"},
         Case{"0.5 -0.5 +1", "DOUBLE",
              "DOUBLE: 2 of 3 values are numbers with a point or an exponent, e.g. 0.5, the others integers"},
@@ -107,10 +126,9 @@ TEST(CsvInfer, FindsTheTimestamp) {
     (void)inferred("a,when\n1,02/01/2021 10:00\n");
     ADD_FAILURE();
   } catch (const Error& error) {
-    EXPECT_STREQ(
-        error.what(),
-        "no column holds timestamps that can be recognised (a = 1, when = 02/01/2021 10:00); name it with --timestamp, "
-        "and its form with --time-format, for instance '%m/%d/%Y %H:%M'");
+    EXPECT_STREQ(error.what(),
+                 "no column holds timestamps that can be recognised (a = 1, when = 02/01/2021 10:00); if '02/01/2021 "
+                 "10:00' in column 'when' is meant: --timestamp 'when' --time-format '%m/%d/%Y %H:%M' (or %d/%m)");
   }
   CsvMapping mapping;
   mapping.time_format = "%m/%d/%Y %H:%M";

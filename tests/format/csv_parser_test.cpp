@@ -352,7 +352,9 @@ TEST(CsvParser, SurvivesAnything) {
     for (std::size_t begin = 0; begin < text.size(); ends.clear()) {
       const auto cut = cut_record(text, begin, plan.dialect, ends);
       const bool blank = ends.size() == 1 && ends[0] == begin && !cut.open;
-      if (!blank) ++records;
+      // The header, where it comes again, is no record.
+      const bool header = !cut.open && text.substr(begin, ends.back() - begin) == plan.header;
+      if (!blank && !header) ++records;
       begin = cut.end + 1;
     }
     ASSERT_EQ(lines.size(), records) << text;
