@@ -4,16 +4,20 @@
 #include <array>
 #include <cctype>
 
+#include "format/influx_csv_tables.h"
 #include "format/influx_dump.h"
+#include "format/json_reader.h"
+#include "simd/json.h"
 
 namespace penstock::format {
 namespace {
 
-constexpr std::array<std::pair<Format, std::string_view>, 5> kNames{{{Format::line, "line"},
+constexpr std::array<std::pair<Format, std::string_view>, 6> kNames{{{Format::line, "line"},
                                                                      {Format::telnet, "telnet"},
                                                                      {Format::json, "json"},
                                                                      {Format::csv, "csv"},
-                                                                     {Format::ndjson, "ndjson"}}};
+                                                                     {Format::ndjson, "ndjson"},
+                                                                     {Format::influx_csv, "influx-csv"}}};
 
 std::string_view next_line(std::string_view& text) {
   const auto end = text.find('\n');
@@ -70,6 +74,36 @@ bool reads_as_line(std::string_view line) {
   return std::all_of(key.begin(), key.end(), [](char c) { return c != ' ' && c != '"' && c != ','; });
 }
 
+// Text that begins with a brace or a bracket: what its first good object is tells.
+std::optional<Guess> guess_json(std::string_view text) {
+  const auto start = text.find_first_not_of("[ \t\r\n");
+  if (start == std::string_view::npos) return std::nullopt;
+  if (text[start] != '{') {
+    // "[]" is an empty array; "[1] f=1" may be line protocol.
+    if (text[start] == ']') return Guess{Format::json, "the text is an empty JSON array"};
+    return std::nullopt;
+  }
+  JsonReader reader;
+  for (int records = 0; records < 20; ++records) {
+    const auto record = simd::next_json_record(text, false);
+    if (record.kind == simd::JsonRecord::Kind::none || record.kind == simd::JsonRecord::Kind::need_more) break;
+    const auto object = text.substr(record.begin, record.end - record.begin);
+    text.remove_prefix(record.end);
+    if (reader.read(object) == JsonReader::kFailed || reader.nodes().front().kind != JsonNode::Kind::object) continue;
+    const auto& nodes = reader.nodes();
+    int members = 0;
+    for (std::uint32_t at = 1; at < nodes.front().next; at = nodes[at].next)
+      for (const std::string_view name : {"metric", "timestamp", "value", "tags"})
+        members += same_letters(nodes[at].key, name);
+    if (members >= 3)
+      return Guess{Format::json, "the first object is a point of OpenTSDB: metric, timestamp, value, tags"};
+    return Guess{Format::ndjson, "the text consists of JSON objects"};
+  }
+  // Half an object, or one that is broken.
+  if (text.find("\"metric\"") != std::string_view::npos) return Guess{Format::json, "the text begins as OpenTSDB JSON"};
+  return Guess{Format::ndjson, "the text begins as a JSON object"};
+}
+
 std::string_view without_compression(std::string_view name) {
   for (const std::string_view suffix : {".gz", ".zst", ".zstd", ".lz4"})
     if (name.ends_with(suffix)) return name.substr(0, name.size() - suffix.size());
@@ -87,14 +121,15 @@ std::optional<Format> format_from_name(std::string_view name) noexcept {
 }
 
 Guess guess_format(std::string_view name, std::string_view head) {
+  if (head.starts_with("\xEF\xBB\xBF")) head.remove_prefix(3);
+  if (is_influx_csv(head)) return {Format::influx_csv, "the text begins with annotations of InfluxDB"};
   std::string_view rest = head;
   for (int lines = 0; lines < 50 && !rest.empty(); ++lines) {
     const auto line = trimmed(next_line(rest));
     if (line.empty() || line.front() == '#' || is_dump_statement(line)) continue;
     if (line.front() == '{' || line.front() == '[') {
-      const bool points = head.find("\"metric\"") != std::string_view::npos;
-      if (points || line.front() == '[') return {Format::json, "the text begins as JSON"};
-      return {Format::ndjson, "each line is a JSON object without \"metric\""};
+      const auto begin = static_cast<std::size_t>(line.data() - head.data());
+      if (auto json = guess_json(head.substr(begin))) return *std::move(json);
     }
     if (reads_as_telnet(line)) return {Format::telnet, "the first record reads as OpenTSDB telnet"};
     if (reads_as_line(line)) return {Format::line, "the first record reads as line protocol"};
@@ -109,6 +144,8 @@ Guess guess_format(std::string_view name, std::string_view head) {
     if (extension == known) return {Format::csv, "the name ends in ." + std::string(extension)};
   if (extension == "telnet") return {Format::telnet, "the name ends in .telnet"};
   if (extension == "json") return {Format::json, "the name ends in .json"};
+  for (const std::string_view known : {"ndjson", "jsonl"})
+    if (extension == known) return {Format::ndjson, "the name ends in ." + std::string(extension)};
   rest = head;
   const auto first = next_line(rest);
   for (const char delimiter : {',', ';', '\t', '|'})

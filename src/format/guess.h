@@ -7,9 +7,9 @@
 
 namespace penstock::format {
 
-enum class Format : std::uint8_t { line, telnet, json, csv, ndjson };
+enum class Format : std::uint8_t { line, telnet, json, csv, ndjson, influx_csv };
 
-/// "line", "telnet", "json", "csv", "ndjson".
+/// "line", "telnet", "json", "csv", "ndjson", "influx-csv".
 std::string_view format_name(Format format) noexcept;
 std::optional<Format> format_from_name(std::string_view name) noexcept;
 

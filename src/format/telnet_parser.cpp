@@ -339,9 +339,9 @@ inline void TelnetParser::Work::finish(data::Row* row, Series* series, Plan& pla
 }
 
 std::string_view TelnetParser::Work::key_of(std::string_view metric, std::string_view tags) {
-  // A metric holds no blank: the first one is the seam.
+  // The seam is a byte that no record holds: sources in line protocol may share the registry.
   key_.assign(metric);
-  key_ += ' ';
+  key_ += '\n';
   key_ += tags;
   return key_;
 }
