@@ -446,7 +446,7 @@ std::string table_name_of_file(std::string_view path) {
     }
   };
   strip({".zst", ".gz", ".lz4"});
-  strip({".csv", ".tsv", ".txt", ".dat", ".CSV", ".TSV", ".TXT"});
+  strip({".csv", ".tsv", ".txt", ".dat", ".CSV", ".TSV", ".TXT", ".ndjson", ".jsonl", ".json"});
   return legal_table_name(name);
 }
 
