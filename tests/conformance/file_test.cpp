@@ -47,7 +47,7 @@ std::string replay(const Sandbox& sandbox, client::Connection& reader, const Rec
     if (!loader || !one_loader)
       loader = std::make_unique<Loader>(
           Loader::Way::stmt, target, database,
-          Loader::Settings{record.protocol, record.precision, record.naming(step), payload_rules});
+          Loader::Settings{record.protocol, record.precision, record.naming(step), payload_rules, step.ttl});
     const auto before = loader->result().rejected.size();
     loader->load(step.payload);
     const auto& result = loader->result();
@@ -61,8 +61,10 @@ std::string replay(const Sandbox& sandbox, client::Connection& reader, const Rec
     if (!refused_so) return fmt::format("wanted 0x{:04x}, got{}", step.code, result.reasons());
   }
   if (!record.accepted()) return "";
+  // SQL cannot say a negative TTL, and nobody means one.
+  const bool negative = std::any_of(record.steps.begin(), record.steps.end(), [](const Step& s) { return s.ttl < 0; });
   return compare_states(record.state, read_state(reader, name), record.db_precision,
-                        {.ttl = false, .winner_open = record.hash_order});
+                        {.ttl = !negative, .winner_open = record.hash_order});
 }
 
 class Files : public testing::TestWithParam<LineProtocol> {};
@@ -104,7 +106,9 @@ TEST_P(Files, BecomeWhatSchemalessInsertMakes) {
         std::any_of(record.steps.begin(), record.steps.end(), [](const Step& s) { return !s.sql.empty(); });
     const bool one_key = std::all_of(record.steps.begin(), record.steps.end(),
                                      [&](const Step& s) { return s.table_name_key == record.steps[0].table_name_key; });
-    if (record.single() || has_sql || !one_key || meant != on_purpose.end()) continue;
+    const bool one_ttl = std::all_of(record.steps.begin(), record.steps.end(),
+                                     [&](const Step& s) { return s.ttl == record.steps[0].ttl; });
+    if (record.single() || has_sql || !one_key || !one_ttl || meant != on_purpose.end()) continue;
     if (const auto other = attempt(true, false); other.empty()) together.agree();
     else together.differ(record.name, other);
   }

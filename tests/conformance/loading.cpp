@@ -116,6 +116,7 @@ Loader::Loader(Way way, const client::Options& target, const CaseDatabase& datab
     lines.protocol = settings.protocol;
     lines.precision = settings.precision == "us" ? "u" : settings.precision == "none" ? "" : settings.precision;
     lines.table_name_key = settings.naming.table_name_key;
+    lines.ttl_days = settings.ttl_days;
     writer_ =
         std::make_unique<sink::SchemalessWriter>(target, database.write_options(), lines, *this, std::stop_token());
     return;
@@ -126,7 +127,9 @@ Loader::Loader(Way way, const client::Options& target, const CaseDatabase& datab
   growth.timestamp_name = settings.naming.timestamp_name;
   growth.default_tag = settings.naming.default_tag;
   growth_ = std::make_unique<schema::Growth>(*catalog_, registry_, growth);
-  writer_ = std::make_unique<sink::StmtWriter>(target, database.write_options(), *this, std::stop_token());
+  auto write = database.write_options();
+  write.ttl_days = settings.ttl_days;
+  writer_ = std::make_unique<sink::StmtWriter>(target, write, *this, std::stop_token());
 }
 
 Loader::~Loader() = default;

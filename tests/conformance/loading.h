@@ -87,6 +87,7 @@ class Loader : public sink::WriteObserver {
     std::string precision;  ///< "ms" …, "none"
     schema::NamingRules naming;
     bool payload_rules = false;
+    int ttl_days = 0;  ///< of new child tables
   };
   Loader(Way way, const client::Options& target, const CaseDatabase& database, const Settings& settings);
   ~Loader() override;
