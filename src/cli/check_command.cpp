@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <optional>
 #include <thread>
+#include <utility>
 
 #include "base/text.h"
 #include "cli/exit_status.h"
@@ -37,16 +39,17 @@ struct Seen {
 
 class Check {
  public:
-  explicit Check(const CheckFlags& flags)
+  Check(const CheckFlags& flags, std::shared_ptr<CsvKnowledge> knowledge)
       : inputs_(io::expand_inputs(flags.source.sources)),
         budget_(size_flag("--memory", flags.memory)),
         ledger_(inputs_.size()),
         rejects_(reject_options(), reject_sources(inputs_)),
         options_(to_options(flags.source)),
-        opener_(options_, registry_, &budget_),
+        opener_(options_, registry_, &budget_, std::move(knowledge)),
         threads_(flags.threads > 0 ? flags.threads : std::max(1u, std::thread::hardware_concurrency())) {}
 
-  int run();
+  /// The exit status; empty: a type that was inferred proved too narrow, and all must be looked at once more.
+  std::optional<int> run();
 
  private:
   static pipeline::Rejects::Options reject_options() {
@@ -89,7 +92,7 @@ void Check::look(sink::ParsedChunk& chunk) {
   });
 }
 
-int Check::run() {
+std::optional<int> Check::run() {
   sink::MemoryCatalog catalog;
   schema::Growth::Options growth_options;
   growth_options.timestamp_name = options_.naming.timestamp_name;
@@ -111,7 +114,12 @@ int Check::run() {
   plan.selection = options_.selection;
   plan.look = [this](sink::ParsedChunk& chunk) { look(chunk); };
   const auto result = pipeline::run(plan, stop);
-  if (result.error) std::rethrow_exception(result.error);
+  try {
+    if (result.error) std::rethrow_exception(result.error);
+  } catch (const format::Contradiction& found) {
+    if (opener_.learn(found, inputs_, threads_, stop.get_token())) return std::nullopt;
+    return kInterrupted;
+  }
   print(result, growth);
   int status = rejects_.count() > 0 ? kRejects : kOk;
   for (const auto& source : result.sources)
@@ -131,7 +139,8 @@ void Check::print(const pipeline::RunResult& result, const schema::Growth& growt
   for (const auto& [name, plan] : opener_.plans()) {
     fmt::print("columns  of {}\n", name);
     for (const auto& why : plan->dialect.why) fmt::print("  {}\n", why);
-    for (const auto& column : plan->columns) fmt::print("  {}: {}\n", column.csv_name, column.evidence);
+    for (const auto& column : plan->columns)
+      fmt::print("  {}: {}\n", column.csv_name, column.evidence.empty() ? "left out" : column.evidence);
   }
   for (const auto& table : growth.tables()) {
     if (!table.refused.text.empty()) continue;
@@ -161,7 +170,13 @@ void add_check_command(CLI::App& program, int& status) {
   add_source_flags(*command, flags->source);
   command->add_option("--threads", flags->threads, "Parsing threads (default: as many as cores)");
   command->add_option("--memory", flags->memory, "Memory for rows")->capture_default_str();
-  command->callback([flags, &status] { status = Check(*flags).run(); });
+  command->callback([flags, &status] {
+    const auto knowledge = std::make_shared<CsvKnowledge>();
+    knowledge->can_begin_anew = can_read_twice(io::expand_inputs(flags->source.sources));
+    std::optional<int> ended;
+    while (!ended) ended = Check(*flags, knowledge).run();
+    status = *ended;
+  });
 }
 
 }  // namespace penstock::cli

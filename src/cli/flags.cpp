@@ -78,9 +78,12 @@ RejectLimit reject_limit_flag(const std::string& text) {
 void add_source_flags(CLI::App& command, SourceFlags& flags) {
   command.add_option("SOURCE", flags.sources, "Files, patterns, directories, or - for standard input")->required();
   const auto* const input = "Input";
-  command.add_option("--format", flags.format, "line or csv (default: guessed from name and first bytes)")
+  command
+      .add_option("--format", flags.format,
+                  "line, telnet, json (OpenTSDB), ndjson (an object a line) or csv (default: guessed from name and "
+                  "first bytes)")
       ->group(input)
-      ->check(CLI::IsMember({"line", "csv"}));
+      ->check(CLI::IsMember({"line", "telnet", "json", "ndjson", "csv", "influx-csv"}));
   command.add_option("--precision", flags.precision, "Unit of the timestamps: h m s ms us ns (line protocol: ns)")
       ->group(input)
       ->check(CLI::IsMember({"h", "m", "s", "ms", "us", "ns"}));
@@ -98,6 +101,8 @@ void add_source_flags(CLI::App& command, SourceFlags& flags) {
   command.add_option("--since", flags.since, "Not before this time: 2024-05-01T06:00:00Z, 1714536000s, -7d")
       ->group(rows);
   command.add_option("--until", flags.until, "Before this time, written as for --since")->group(rows);
+  command.add_option("--context-db", flags.context_db, "Of a dump of InfluxDB, only the lines of this database")
+      ->group(rows);
   command.add_option("--limit", flags.limit, "The first N rows of the whole load; reading stops behind them")
       ->group(rows);
 
@@ -121,10 +126,21 @@ void add_source_flags(CLI::App& command, SourceFlags& flags) {
       ->check(CLI::IsMember({"on", "off"}))
       ->capture_default_str();
 
+  const auto* const tags = "Tags with too many values";
+  command.add_option("--drop-tag", flags.drop_tags, "Leave this tag out; may be given several times")
+      ->group(tags)
+      ->allow_extra_args(false);
+  command
+      .add_option("--tag-as-column", flags.tags_as_columns,
+                  "Make this tag a column of the rows; may be given several times")
+      ->group(tags)
+      ->allow_extra_args(false);
+
   const auto* const csv = "CSV (what is not given is found from a sample; see also: check)";
   command.add_option("--mapping", flags.mapping, "TOML file with all of the following")->group(csv);
   command.add_option("--table", flags.table, "Super table (default: the file's stem)")->group(csv);
-  command.add_option("--timestamp", flags.timestamp, "Column that holds the timestamp")->group(csv);
+  command.add_option("--timestamp", flags.timestamp, "Column that holds the timestamp, or two: DATE+TIME")->group(csv);
+  command.add_option("--table-column", flags.table_column, "Column whose values name the super tables")->group(csv);
   command.add_option("--tags", flags.tags, "Columns that are tags, between commas")->group(csv)->delimiter(',');
   command.add_option("--tag", flags.constant_tags, "A tag that is the same for all rows: NAME=VALUE")->group(csv);
   command.add_option("--columns", flags.columns, "Keep only these columns")->group(csv)->delimiter(',');
@@ -141,14 +157,29 @@ void add_source_flags(CLI::App& command, SourceFlags& flags) {
   command.add_option("--delimiter", flags.delimiter, "Character between fields; \\t for a tab")->group(csv);
   command.add_option("--quote", flags.quote, "Quote character, or none")->group(csv);
   command.add_option("--escape", flags.escape, "Escape character (default: quotes are doubled)")->group(csv);
+  command.add_option("--decimal", flags.decimal, "Decimal sign: . or , (default: what the sample shows)")
+      ->group(csv)
+      ->check(CLI::IsMember({".", ","}));
   command.add_option("--skip-lines", flags.skip_lines, "Lines before the header")->group(csv);
   command.add_option("--null", flags.nulls, "A spelling of NULL; may be given several times")->group(csv);
   command
       .add_option("--time-format", flags.time_format,
                   "auto, epoch, s, ms, us, ns, iso, or a pattern: %d.%m.%Y %H:%M:%S")
       ->group(csv);
-  command.add_option("--timezone", flags.timezone, "Zone of times without offset: IANA name or +02:00 (default: UTC)")
+  command
+      .add_option("--timezone", flags.timezone,
+                  "Zone of times without offset: IANA name, +02:00 or local (default: UTC)")
       ->group(csv);
+  command
+      .add_option("--dst-gap", flags.dst_gap,
+                  "Local times that daylight saving skips: reject the row (default) or shift it by the gap")
+      ->group(csv)
+      ->check(CLI::IsMember({"reject", "shift"}));
+  command
+      .add_option("--dst-fold", flags.dst_fold,
+                  "Local times that come twice where it ends: take the first (default) or second, or reject the row")
+      ->group(csv)
+      ->check(CLI::IsMember({"first", "second", "reject"}));
   // One value each time, so that a flag never takes the sources behind it.
   for (auto* const option : command.get_options())
     if (option->get_group() == csv) option->allow_extra_args(false);
@@ -161,6 +192,7 @@ SourceOptions to_options(const SourceFlags& flags) {
   options.max_record = size_flag("--max-record", flags.max_record);
   if (options.max_record > std::size_t{1} << 30) refuse("--max-record", flags.max_record, "at most 1G");
   options.use_mmap = !flags.no_mmap;
+  options.context_db = flags.context_db;
   options.coerce = flags.coerce;
   auto& naming = options.naming;
   naming.table_name_key = flags.table_name_key;
@@ -169,6 +201,11 @@ SourceOptions to_options(const SourceFlags& flags) {
   naming.timestamp_name = flags.timestamp_name;
   naming.default_tag = flags.default_tag_name;
   naming.dot_to_underscore = flags.dot_to_underscore == "on";
+  naming.drop_tags = flags.drop_tags;
+  naming.tags_as_columns = flags.tags_as_columns;
+  for (const auto& key : flags.tags_as_columns)
+    if (naming.use_of(key) == schema::NamingRules::TagUse::drop)
+      refuse("--tag-as-column", key, "--drop-tag leaves the same tag out; give one of the two");
 
   auto& csv = options.mapping;
   if (!flags.mapping.empty()) {
@@ -182,7 +219,9 @@ SourceOptions to_options(const SourceFlags& flags) {
     if (!from.empty()) into = from;
   };
   take(csv.table, flags.table);
+  take(csv.table_column, flags.table_column);
   take(csv.timestamp, flags.timestamp);
+  if (!flags.timestamp.empty()) csv.clock.clear();
   take(csv.child_table, flags.child_table);
   take(csv.child_table_column, flags.child_table_column);
   take(csv.time_format, flags.time_format);
@@ -209,8 +248,17 @@ SourceOptions to_options(const SourceFlags& flags) {
   if (const auto c = one_character("--delimiter", flags.delimiter)) csv.delimiter = c;
   if (const auto c = one_character("--quote", flags.quote)) csv.quote = c;
   if (const auto c = one_character("--escape", flags.escape)) csv.escape = c;
+  if (!flags.decimal.empty()) csv.decimal = flags.decimal[0];
+  using Mapping = schema::CsvMapping;
+  if (!flags.dst_gap.empty()) csv.dst_gap = flags.dst_gap == "shift" ? Mapping::DstGap::shift : Mapping::DstGap::reject;
+  if (!flags.dst_fold.empty())
+    csv.dst_fold = flags.dst_fold == "second"   ? Mapping::DstFold::second
+                   : flags.dst_fold == "reject" ? Mapping::DstFold::reject
+                                                : Mapping::DstFold::first;
   if (flags.skip_lines > 0) csv.skip_lines = flags.skip_lines;
   if (options.precision && csv.time_format == "auto") csv.time_format = flags.precision;
+  for (const auto& key : naming.tags_as_columns) csv.tags_as_columns.push_back(key);
+  for (const auto& key : naming.drop_tags) csv.drop_tags.push_back(key);
   schema::validate(csv);
   auto& selection = options.selection;
   const auto now = instant_now();

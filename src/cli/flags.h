@@ -28,7 +28,10 @@ struct SourceFlags {
   std::string timestamp_name = "_ts";
   std::string default_tag_name = "_tag_null";
   std::string dot_to_underscore = "on";
+  std::vector<std::string> drop_tags, tags_as_columns;
+  std::string context_db;
   // CSV
+  std::string dst_gap, dst_fold, table_column, decimal;
   std::string mapping, table, timestamp, child_table, child_table_column, header, delimiter, quote, escape, time_format,
       timezone;
   std::vector<std::string> tags, columns, ignore, rename, types, constant_tags, names, nulls;

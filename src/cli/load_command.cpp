@@ -8,6 +8,7 @@
 #include <csignal>
 #include <fstream>
 #include <memory>
+#include <optional>
 #include <thread>
 
 #include "base/error.h"
@@ -20,6 +21,7 @@
 #include "cli/sources.h"
 #include "cli/target.h"
 #include "cli/version.h"
+#include "client/connection.h"
 #include "report/progress.h"
 #include "report/summary.h"
 #include "sink/memory_catalog.h"
@@ -70,6 +72,9 @@ LoadPlan check_flags(const LoadFlags& flags) {
   if (plan.source.forward_lines && (plan.source.selection.since || plan.source.selection.until))
     throw Error(Errc::config,
                 "--since and --until need the times of the lines, which --write schemaless does not read");
+  if (plan.source.forward_lines && !plan.source.naming.uses_all_tags())
+    throw Error(Errc::config,
+                "--drop-tag and --tag-as-column work with --write stmt: with schemaless the server reads the tags");
   if (plan.source.forward_lines && plan.source.coerce)
     throw Error(Errc::config, "--coerce works with --write stmt: with schemaless the server reads the values");
   if (!flags.ttl.empty()) {
@@ -119,18 +124,27 @@ struct NothingToRead {};
 // The server's code for a timestamp that the database does not keep.
 constexpr std::int32_t kTimeOutOfRange = 0x060B;
 
+// What stays when a load begins anew because the types of a CSV proved too narrow.
+struct Lasting {
+  std::shared_ptr<CsvKnowledge> csv = std::make_shared<CsvKnowledge>();
+  std::stop_source stop;
+  std::unique_ptr<Target> target;
+};
+
 // The parts of a running load; made in this order, ended in the other.
 class Load {
  public:
-  Load(const LoadFlags& flags, LoadPlan plan)
+  Load(const LoadFlags& flags, LoadPlan plan, Lasting& lasting)
       : flags_(flags),
         plan_(std::move(plan)),
         budget_(plan_.memory),
         ledger_(plan_.inputs.size()),
         rejects_(plan_.rejects, reject_sources(plan_)),
-        opener_(plan_.source, registry_, &budget_),
+        lasting_(lasting),
+        opener_(plan_.source, registry_, &budget_, lasting.csv),
         row_rate_(plan_.rate.rows_per_second),
         byte_rate_(plan_.rate.bytes_per_second),
+        stop_(lasting.stop),
         observer_(counters_, latencies_, rejects_, row_rate_, byte_rate_, stop_.get_token()) {
     unreadable_.resize(plan_.inputs.size());
     for (const auto& input : plan_.inputs) counters_.bytes_total += input.size;
@@ -138,7 +152,8 @@ class Load {
       counters_.bytes_total = 0;  // unknown
   }
 
-  int run();
+  /// The exit status; empty: another attempt must be made.
+  std::optional<int> run();
 
  private:
   static std::vector<pipeline::Rejects::Source> reject_sources(const LoadPlan& plan) {
@@ -155,6 +170,8 @@ class Load {
   data::Precision needed_precision();
   void prepare_target();
   std::unique_ptr<sink::Writer> make_writer();
+  bool begins_anew(pipeline::RunResult& result);
+  bool take_back(const std::string& table);
   void refuse_before_the_first_row(const pipeline::RunResult& result) const;
   int finish(const pipeline::RunResult& result, std::chrono::nanoseconds elapsed, int signal);
 
@@ -166,12 +183,13 @@ class Load {
   report::Histogram latencies_;
   pipeline::Ledger ledger_;
   pipeline::Rejects rejects_;
+  Lasting& lasting_;
   SourceOpener opener_;
   RateLimiter row_rate_;
   RateLimiter byte_rate_;
   std::stop_source stop_;
   LoadObserver observer_;
-  std::unique_ptr<Target> target_;
+  Target* target_ = nullptr;
   std::unique_ptr<schema::Catalog> catalog_;
   std::unique_ptr<schema::Growth> growth_;
   std::vector<std::string> schema_changes_;
@@ -192,8 +210,12 @@ data::Precision Load::needed_precision() {
 }
 
 void Load::prepare_target() {
-  target_ = Target::resolve(flags_.target);
+  if (!lasting_.target) lasting_.target = Target::resolve(flags_.target);
+  target_ = lasting_.target.get();
   TargetTimes times;
+  if (target_->is_null() && plan_.source.forward_lines)
+    throw Error(Errc::config,
+                "--write schemaless needs a server that reads the lines: --to null: goes with --write stmt");
   if (target_->is_null()) {
     const auto wanted = target_->wanted_precision();
     plan_.write.precision = wanted ? *wanted : needed_precision();
@@ -229,9 +251,8 @@ std::unique_ptr<sink::Writer> Load::make_writer() {
   return target_->open_writer(settings, plan_.write, observer_, stop_.get_token());
 }
 
-int Load::run() {
-  const auto start = std::chrono::steady_clock::now();
-  const SignalGuard signals(stop_);
+std::optional<int> Load::run() {
+  const auto start = lasting_.csv->begun;
   pipeline::RunResult result;
   try {
     prepare_target();
@@ -275,9 +296,73 @@ int Load::run() {
     run.max_child_tables = flags_.max_child_tables;
     result = pipeline::run(run, stop_);
   }
+  if (begins_anew(result)) return std::nullopt;
   say_notes();
   refuse_before_the_first_row(result);
   return finish(result, std::chrono::steady_clock::now() - start, SignalGuard::received());
+}
+
+// Whether the run ended because a value contradicted a type that was only inferred. Then the sources of the super table
+// have been looked at from end to end, and what this attempt wrote into the table has been taken back.
+bool Load::begins_anew(pipeline::RunResult& result) {
+  if (!result.error) return false;
+  try {
+    std::rethrow_exception(result.error);
+  } catch (const format::Contradiction& found) {
+    say(fmt::format(
+        "'{}' in column '{}' does not fit the type inferred for it in super table '{}': looking at all of its "
+        "data",
+        found.value, found.column, found.table));
+    if (!opener_.learn(found, plan_.inputs, plan_.threads, stop_.get_token())) {
+      // What was written stays, and the same command mends it.
+      result.error = nullptr;
+      result.interrupted = true;
+      return false;
+    }
+    const bool taken_back = take_back(found.table);
+    auto told = fmt::format("the load began anew with wider types for super table '{}', because of '{}' in column '{}'",
+                            found.table, found.value, found.column);
+    if (!taken_back) {
+      // Its types stay as they are, as those of any table that was there before.
+      lasting_.csv->ours.erase(found.table);
+      lasting_.csv->widened[found.table] = UINT32_MAX;
+      told = fmt::format("the load began anew without wider types for super table '{}', which others use too",
+                         found.table);
+    }
+    rejects_.remove_files();
+    say(told);
+    lasting_.csv->told.push_back(std::move(told));
+    return true;
+  } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): the report tells it
+  }
+  return false;
+}
+
+// Drops a super table that this run made. False: it holds what is not of this run, or must not be dropped.
+bool Load::take_back(const std::string& table) {
+  if (target_->is_null()) return true;
+  const auto drop = fmt::format("DROP STABLE IF EXISTS {}", data::quote_identifier(table));
+  try {
+    auto connection = client::Connection::open(target_->options());
+    auto children = connection.query(
+        fmt::format("SELECT COUNT(*) FROM information_schema.ins_tables WHERE db_name = {} AND stable_name = {}",
+                    data::quote_text(target_->options().database), data::quote_text(table)));
+    std::uint64_t there = 0;
+    while (children.next()) there = children.integer(0);
+    std::uint64_t own = 0;
+    for (std::uint32_t id = 0; id < registry_.child_count(); ++id) own += registry_.child(id).table->name == table;
+    if (there > own) {
+      say(fmt::format("super table '{}' has {} child tables, of which this load knows {}: another program writes to it",
+                      table, there, own));
+      return false;
+    }
+    say(drop);
+    connection.execute(drop);
+    return true;
+  } catch (const Error& error) {
+    say(fmt::format("{}: {}", drop, error.what()));
+    return false;
+  }
 }
 
 // What is wrong with the configuration is said as for any wrong flag, not in a report about no rows.
@@ -333,6 +418,7 @@ int Load::finish(const pipeline::RunResult& result, std::chrono::nanoseconds ela
   summary.max = latencies_.max();
   summary.settings = settings_of(flags_, plan_);
   summary.schema_changes = schema_changes_;
+  summary.restarts = lasting_.csv->told;
   summary.memory_peak = budget_.peak();
   summary.version = kVersion;
   summary.target = target_->display();
@@ -411,8 +497,13 @@ void add_load_command(CLI::App& program, int& status) {
   command->add_option("--report", flags->report, "Write the report as JSON")->group(outcome);
   command->add_flag("-q,--quiet", flags->quiet, "No progress; a report only if something went wrong")->group(outcome);
   command->callback([flags, &status] {
-    Load load(*flags, check_flags(*flags));
-    status = load.run();
+    const LoadPlan plan = check_flags(*flags);
+    Lasting lasting;
+    lasting.csv->can_begin_anew = can_read_twice(plan.inputs);
+    const SignalGuard signals(lasting.stop);
+    std::optional<int> ended;
+    while (!ended) ended = Load(*flags, plan, lasting).run();
+    status = *ended;
   });
 }
 

@@ -6,16 +6,19 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "cli/influx_csv_source.h"
 #include "format/csv_parser.h"
+#include "format/forward_json.h"
 #include "format/forward_parser.h"
+#include "format/influx_csv_parser.h"
+#include "format/influx_dump.h"
+#include "format/json_parser.h"
+#include "format/telnet_parser.h"
 
 namespace penstock::cli {
 namespace {
 
 constexpr std::size_t kHead = std::size_t{1} << 20;
-// Beyond the head, types are looked for in pieces spread over the whole file.
-constexpr std::size_t kPieces = 64;
-constexpr std::size_t kPiece = std::size_t{256} << 10;
 
 std::int64_t from_ns(std::int64_t ns, data::Precision unit) {
   if (ns == INT64_MIN || ns == INT64_MAX) return ns;
@@ -28,6 +31,26 @@ std::int64_t last_time(const TargetTimes& times, data::Precision unit) {
   if (times.precision && times.last_ns == INT64_MAX && unit != data::Precision::nanoseconds)
     return kLastSecond * data::units_per_second(unit);
   return from_ns(times.last_ns, unit);
+}
+
+// A word of a command line.
+std::string quoted_for_shell(std::string_view text) {
+  const bool plain = !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '-' ||
+           c == '.';
+  });
+  if (plain) return std::string(text);
+  std::string out = "'";
+  for (const char c : text) {
+    if (c == '\'') out += "'\\''";
+    else out += c;
+  }
+  return out + "'";
+}
+
+// Formats whose records have members or columns, which a mapping can name.
+bool has_columns(format::Format format) noexcept {
+  return format == format::Format::csv || format == format::Format::ndjson;
 }
 
 bool looks_binary(std::string_view head) {
@@ -67,8 +90,31 @@ void SourceOpener::note(std::string text) {
 }
 
 std::vector<std::string> SourceOpener::take_notes() {
+  for (const auto& plan : csv_plans_) {
+    if (const auto times = plan->local_times->shifted.exchange(0); times > 0)
+      note(fmt::format("{} local times that daylight saving skips were moved on (--dst-gap shift)", times));
+    if (const auto times = plan->local_times->folded.exchange(0); times > 0)
+      note(fmt::format("{} local times come twice where daylight saving ends: the {} one was taken (--dst-fold)", times,
+                       plan->dst_fold == schema::CsvMapping::DstFold::first ? "first" : "second"));
+  }
+  for (const auto& [name, added, extras] : extras_)
+    for (const auto& [path, objects] : extras->take())
+      note(added ? fmt::format("{}: member '{}' stands in {} objects behind the sample: it became a column of its own "
+                               "(--type {}=… says its type, --ignore leaves it out)",
+                               name, printable(path, 60), objects, printable(path, 60))
+                 : fmt::format("{}: member '{}' stands in {} objects and is none of the columns asked for: left out",
+                               name, printable(path, 60), objects));
   const std::lock_guard lock(notes_mutex_);
   return std::exchange(notes_, {});
+}
+
+io::ReadOptions SourceOpener::read_options() const {
+  io::ReadOptions read;
+  read.chunk_bytes = chunk_bytes_;
+  read.max_record = options_.max_record;
+  read.use_mmap = options_.use_mmap;
+  read.budget = budget_;
+  return read;
 }
 
 SourceOpener::Probed SourceOpener::look_at(const io::Input& input) {
@@ -78,12 +124,7 @@ SourceOpener::Probed SourceOpener::look_at(const io::Input& input) {
     return probed;
   }
   Probed probed;
-  io::ReadOptions read;
-  read.chunk_bytes = chunk_bytes_;
-  read.max_record = options_.max_record;
-  read.use_mmap = options_.use_mmap;
-  read.budget = budget_;
-  probed.reader = io::Reader::open(input, read);
+  probed.reader = io::Reader::open(input, read_options());
   const auto head = probed.reader->peek(kHead);
   if (options_.format) {
     probed.format = *options_.format;
@@ -92,38 +133,33 @@ SourceOpener::Probed SourceOpener::look_at(const io::Input& input) {
       throw Error(Errc::io, fmt::format("'{}' holds binary data, no text that can be loaded", input.name));
     const auto guess = format::guess_format(input.name, head);
     if (!guess.format)
-      throw Error(Errc::io, fmt::format("cannot tell the format of '{}': name it with --format line or --format csv",
-                                        input.name));
+      throw Error(Errc::io,
+                  fmt::format("cannot tell the format of '{}': name it with --format line, telnet, json, ndjson or csv",
+                              input.name));
     probed.format = *guess.format;
     note(fmt::format("{}: {} ({})", input.name, format::format_name(probed.format), guess.why));
   }
-  if (probed.format != format::Format::line && probed.format != format::Format::csv)
-    throw Error(Errc::config, fmt::format("'{}' is {}: this version of penstock loads line protocol and CSV",
-                                          input.name, format::format_name(probed.format)));
+  if (probed.format == format::Format::csv && format::is_influx_csv(head)) {
+    probed.format = format::Format::influx_csv;
+    note(fmt::format("{}: influx-csv (the text begins with annotations of InfluxDB)", input.name));
+  }
+  if (probed.format == format::Format::ndjson) csv_.treat_as_ndjson(input);
   return probed;
 }
 
-std::shared_ptr<const format::CsvPlan> SourceOpener::plan_csv(const io::Input& input, io::Reader& reader) {
-  const auto head = reader.peek(kHead);
-  const auto dialect = format::sniff(head, options_.mapping);
-  format::CsvSample sample(dialect, options_.mapping);
-  sample.add_head(head, 0, head.size() < kHead);
-  if (const auto size = reader.size(); size > head.size() && head.size() == kHead) {
-    const auto stride = std::max<std::uint64_t>(kPiece, (size - kHead) / kPieces);
-    std::string piece;
-    for (std::uint64_t at = kHead; at < size; at += stride) {
-      if (!reader.sample(at, kPiece, piece)) break;
-      sample.add_middle(piece);
-    }
+CsvSource SourceOpener::plan_csv(const io::Input& input, io::Reader& reader) {
+  try {
+    return csv_.plan(input, reader, describe_, times_.precision, [this](std::string text) { note(std::move(text)); });
+  } catch (const Error& error) {
+    throw Error(error.code(), fmt::format("{}: {}", input.name, error.what()), error.server_code());
   }
-  const std::string default_table = schema::table_name_of_file(input.standard_input ? "stdin" : input.name);
-  const std::string table = options_.mapping.table.empty() ? default_table : options_.mapping.table;
-  std::optional<data::SuperTable> existing;
-  if (describe_) existing = describe_(table);
-  auto plan = std::make_shared<format::CsvPlan>(
-      format::make_plan(sample, options_.mapping, default_table, {existing ? &*existing : nullptr}));
-  for (const auto& text : plan->notes) note(fmt::format("{}: {}", input.name, text));
-  return plan;
+}
+
+bool SourceOpener::learn(const format::Contradiction& contradiction, std::span<const io::Input> inputs,
+                         unsigned threads, std::stop_token stop) {
+  auto read = read_options();
+  read.budget = nullptr;
+  return csv_.learn(contradiction.table, inputs, read, threads, std::move(stop));
 }
 
 void SourceOpener::check_precision(const io::Input& input, data::Precision source) const {
@@ -139,31 +175,52 @@ void SourceOpener::check_precision(const io::Input& input, data::Precision sourc
 data::Precision SourceOpener::probe(const io::Input& input) {
   Probed probed = look_at(input);
   data::Precision precision{};
-  if (probed.format == format::Format::csv) {
-    probed.plan = plan_csv(input, *probed.reader);
-    precision = probed.plan->source_precision;
+  if (has_columns(probed.format)) {
+    precision = csv_.needed_precision(input, *probed.reader);
   } else {
-    precision = precision_for(options_.precision.value_or(format::TimeUnit::nanoseconds));
+    precision = text_precision(probed);
   }
   probed.plan.reset();  // planned again with the target in view
   probed_.emplace(input.name, std::move(probed));
   return precision;
 }
 
-std::shared_ptr<pipeline::ParserPool> SourceOpener::line_pool() {
-  if (line_pool_) return line_pool_;
-  if (options_.forward_lines) {
-    line_pool_ =
-        std::make_shared<pipeline::ParserPool>([this] { return std::make_unique<format::ForwardParser>(registry_); });
-    return line_pool_;
+// The precision that holds the times of a text format: telnet knows nothing finer than ms.
+data::Precision SourceOpener::text_precision(const Probed& probed) const {
+  if (probed.format == format::Format::telnet) return data::Precision::milliseconds;
+  if (probed.format == format::Format::influx_csv) return format::influx_csv_precision(probed.reader->peek(kHead));
+  if (probed.format == format::Format::json) return format::json_precision(probed.reader->peek(kHead));
+  return precision_for(options_.precision.value_or(format::TimeUnit::nanoseconds));
+}
+
+std::shared_ptr<pipeline::ParserPool> SourceOpener::text_pool(format::Format format) {
+  auto& pool = text_pools_[format];
+  if (!pool) pool = std::make_shared<pipeline::ParserPool>(make_text_parser(format));
+  return pool;
+}
+
+pipeline::ParserPool::Make SourceOpener::make_text_parser(format::Format format) {
+  if (options_.forward_lines && format == format::Format::json)
+    return [this] { return std::make_unique<format::ForwardJsonParser>(registry_); };
+  if (options_.forward_lines)
+    return [this, format] { return std::make_unique<format::ForwardParser>(registry_, format); };
+  if (format == format::Format::telnet) {
+    format::TelnetOptions telnet;
+    telnet.naming = options_.naming;
+    telnet.range = {times_.first_ns, times_.last_ns};
+    return [this, telnet] { return std::make_unique<format::TelnetParser>(registry_, telnet); };
+  }
+  if (format == format::Format::json) {
+    format::JsonOptions json;
+    json.naming = options_.naming;
+    json.range = {times_.first_ns, times_.last_ns};
+    return [this, json] { return std::make_unique<format::JsonParser>(registry_, json); };
   }
   format::LineOptions line;
   line.precision = options_.precision.value_or(format::TimeUnit::nanoseconds);
   line.naming = options_.naming;
   line.range = {times_.first_ns, times_.last_ns};
-  line_pool_ = std::make_shared<pipeline::ParserPool>(
-      [this, line] { return std::make_unique<format::LineParser>(registry_, line); });
-  return line_pool_;
+  return [this, line] { return std::make_unique<format::LineParser>(registry_, line); };
 }
 
 std::string SourceOpener::load_with(const Probed& probed) const {
@@ -176,40 +233,119 @@ std::string SourceOpener::load_with(const Probed& probed) const {
   } else if (probed.plan) {
     flags += fmt::format(" --table {}", probed.plan->table);
   }
+  for (const auto& key : options_.naming.drop_tags) flags += fmt::format(" --drop-tag {}", quoted_for_shell(key));
+  for (const auto& key : options_.naming.tags_as_columns)
+    flags += fmt::format(" --tag-as-column {}", quoted_for_shell(key));
   return flags;
+}
+
+void SourceOpener::open_csv(const io::Input& input, Probed& probed, pipeline::OpenedSource& opened) {
+  const auto found = plan_csv(input, *probed.reader);
+  probed.plan = found.plan;
+  check_precision(input, probed.plan->source_precision);
+  const auto& dialect = probed.plan->dialect;
+  probed.reader->set_cutting({io::Splitting::csv, {dialect.delimiter, dialect.quote, dialect.escape}});
+  if (const auto header = probed.plan->data_begin; header > 0) {
+    auto text = probed.reader->peek(kHead).substr(0, header);
+    while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.remove_suffix(1);
+    opened.reject_header = text;
+  }
+  format::CsvOptions csv;
+  csv.naming = options_.naming;
+  csv.range = {from_ns(times_.first_ns, probed.plan->time_unit), last_time(times_, probed.plan->time_unit)};
+  csv.contradictions = true;
+  opened.parsers = std::make_shared<pipeline::ParserPool>([this, found, csv]() -> std::unique_ptr<format::Parser> {
+    if (found.tables) return std::make_unique<format::CsvTablesParser>(registry_, *found.plan, *found.tables, csv);
+    return std::make_unique<format::CsvParser>(registry_, *found.plan, csv);
+  });
+  opened.reject_extension = "csv";
+  csv_plans_.push_back(probed.plan);
+  if (!keep_plans_) return;
+  if (!found.tables) plans_.emplace_back(input.name, probed.plan);
+  else
+    for (const auto& plan : found.tables->plans()) plans_.emplace_back(input.name, plan);
+}
+
+void SourceOpener::open_ndjson(const io::Input& input, Probed& probed, pipeline::OpenedSource& opened) {
+  const auto found = plan_csv(input, *probed.reader);
+  check_precision(input, found.plan->source_precision);
+  auto source = std::make_shared<format::NdjsonParser::Source>();
+  for (const auto& column : found.plan->columns) source->columns.paths.push_back(column.csv_name);
+  source->columns.layout = format::ndjson_layout(probed.reader->peek(kHead));
+  source->plan = std::make_shared<const format::CsvPlan>(format::ndjson_plan(*found.plan));
+  source->add_columns = options_.mapping.columns.empty();
+  source->extras = std::make_shared<format::NdjsonExtras>();
+  extras_.push_back({input.name, source->add_columns, source->extras});
+  if (source->columns.layout == format::NdjsonLayout::objects) probed.reader->set_cutting({io::Splitting::json, {}});
+  format::CsvOptions csv;
+  csv.naming = options_.naming;
+  csv.range = {from_ns(times_.first_ns, source->plan->time_unit), last_time(times_, source->plan->time_unit)};
+  csv.contradictions = true;
+  const std::shared_ptr<const format::NdjsonParser::Source> shared = source;
+  const auto tables = found.tables;
+  opened.parsers = std::make_shared<pipeline::ParserPool>([this, shared, tables, csv] {
+    std::unique_ptr<format::Parser> parser;
+    if (tables) parser = std::make_unique<format::CsvTablesParser>(registry_, *shared->plan, *tables, csv);
+    else parser = std::make_unique<format::CsvParser>(registry_, *shared->plan, csv);
+    return std::make_unique<format::NdjsonParser>(shared, std::move(parser));
+  });
+  opened.reject_extension = "ndjson";
+  probed.plan = found.plan;
+  csv_plans_.push_back(found.plan);
+  if (!keep_plans_) return;
+  if (!tables) plans_.emplace_back(input.name, found.plan);
+  else
+    for (const auto& plan : tables->plans()) plans_.emplace_back(input.name, plan);
+}
+
+void SourceOpener::open_influx_csv(const io::Input& input, Probed& probed, pipeline::OpenedSource& opened) {
+  // The description of the first table: rejects of others with other columns need theirs.
+  const auto head = probed.reader->peek(kHead);
+  opened.reject_header = format::influx_csv_first_head(head);
+  format::InfluxCsvOptions csv;
+  csv.naming = options_.naming;
+  csv.range = {times_.first_ns, times_.last_ns};
+  csv.table = options_.mapping.table;
+  if (csv.table.empty()) csv.table = schema::table_name_of_file(input.standard_input ? "stdin" : input.name);
+  auto outline = std::make_shared<format::InfluxCsvOutline>();
+  probed.reader = outlined(std::move(probed.reader), outline);
+  opened.parsers = std::make_shared<pipeline::ParserPool>(
+      [this, outline, csv] { return std::make_unique<format::InfluxCsvParser>(registry_, outline, csv); });
+  opened.reject_extension = "csv";
 }
 
 pipeline::OpenedSource SourceOpener::open(const io::Input& input, std::uint32_t) {
   Probed probed = look_at(input);
   pipeline::OpenedSource opened;
   opened.format = format::format_name(probed.format);
-  if (probed.format == format::Format::csv) {
+  if (has_columns(probed.format)) {
     if (options_.forward_lines)
-      throw Error(Errc::config, fmt::format("'{}' is CSV: --write schemaless forwards line protocol only", input.name));
-    probed.plan = plan_csv(input, *probed.reader);
-    check_precision(input, probed.plan->source_precision);
-    auto* const ref = registry_.table(probed.plan->table);
-    if (!ref->declared) ref->declared = std::make_unique<const data::SuperTable>(probed.plan->super_table());
-    const auto& dialect = probed.plan->dialect;
-    probed.reader->set_cutting({io::Splitting::csv, {dialect.delimiter, dialect.quote, dialect.escape}});
-    if (const auto header = probed.plan->data_begin; header > 0) {
-      auto text = probed.reader->peek(kHead).substr(0, header);
-      while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.remove_suffix(1);
-      opened.reject_header = text;
-    }
-    format::CsvOptions csv;
-    csv.naming = options_.naming;
-    csv.range = {from_ns(times_.first_ns, probed.plan->time_unit), last_time(times_, probed.plan->time_unit)};
-    opened.parsers = std::make_shared<pipeline::ParserPool>(
-        [this, plan = probed.plan, csv] { return std::make_unique<format::CsvParser>(registry_, *plan, csv); });
-    opened.reject_extension = "csv";
-    if (keep_plans_) plans_.emplace_back(input.name, probed.plan);
+      throw Error(Errc::config,
+                  fmt::format("'{}' is {}: --write schemaless forwards line protocol, telnet and JSON only", input.name,
+                              format::format_name(probed.format)));
+    if (probed.format == format::Format::csv) open_csv(input, probed, opened);
+    else open_ndjson(input, probed, opened);
   } else {
     // An empty source has no timestamps that could lose anything.
-    if (!options_.forward_lines && !probed.reader->peek(1).empty())
-      check_precision(input, precision_for(options_.precision.value_or(format::TimeUnit::nanoseconds)));
-    opened.parsers = line_pool();
-    opened.reject_extension = "line";
+    if (!options_.forward_lines && !probed.reader->peek(1).empty()) check_precision(input, text_precision(probed));
+    if (probed.format == format::Format::influx_csv) {
+      if (options_.forward_lines)
+        throw Error(
+            Errc::config,
+            fmt::format("'{}' is annotated CSV: --write schemaless forwards line protocol, telnet and JSON only",
+                        input.name));
+      open_influx_csv(input, probed, opened);
+      opened.load_with = load_with(probed);
+      opened.reader = std::move(probed.reader);
+      return opened;
+    }
+    if (probed.format == format::Format::json) probed.reader->set_cutting({io::Splitting::json, {}});
+    if (probed.format == format::Format::line) {
+      format::check_dump_head(input.name, format::read_dump_head(probed.reader->peek(kHead)), options_.context_db);
+      opened.filter = format::DumpFilter(input.name, options_.context_db);
+    }
+    opened.parsers = text_pool(probed.format);
+    opened.reject_extension = format::format_name(probed.format);
   }
   opened.load_with = load_with(probed);
   opened.reader = std::move(probed.reader);

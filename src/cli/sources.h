@@ -2,18 +2,23 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
+#include <stop_token>
 #include <string>
 #include <vector>
 
 #include "base/memory_budget.h"
+#include "cli/csv_sources.h"
 #include "data/schema.h"
 #include "data/types.h"
 #include "format/csv_infer.h"
 #include "format/guess.h"
 #include "format/line_parser.h"
+#include "format/ndjson_parser.h"
 #include "pipeline/run.h"
 #include "schema/mapping.h"
 #include "schema/registry.h"
@@ -28,9 +33,10 @@ struct SourceOptions {
   schema::CsvMapping mapping;
   std::size_t max_record = std::size_t{16} << 20;
   bool use_mmap = true;
+  std::string context_db;      ///< of a dump of InfluxDB; empty: the only one
   bool forward_lines = false;  ///< --write schemaless
   bool allow_precision_loss = false;
-  bool coerce = false;  ///< for the schema stage
+  bool coerce = false;            ///< for the schema stage
   pipeline::Selection selection;  ///< --since, --until, --limit
 };
 
@@ -48,8 +54,13 @@ class SourceOpener {
   /// Asks what stands on the server under a table's name (CSV takes existing types); may be empty.
   using Describe = std::function<std::optional<data::SuperTable>(const std::string& table)>;
 
-  SourceOpener(SourceOptions options, schema::Registry& registry, MemoryBudget* budget)
-      : options_(std::move(options)), registry_(registry), budget_(budget) {}
+  /// `knowledge` of CSV sources is shared by the attempts of a run.
+  SourceOpener(SourceOptions options, schema::Registry& registry, MemoryBudget* budget,
+               std::shared_ptr<CsvKnowledge> knowledge = std::make_shared<CsvKnowledge>())
+      : options_(std::move(options)),
+        registry_(registry),
+        budget_(budget),
+        csv_(options_.mapping, registry_, std::move(knowledge)) {}
 
   /// Precision that the first source needs, so that a database can be made for it. The source stays open for open().
   /// Throws Error.
@@ -59,6 +70,11 @@ class SourceOpener {
   void set_chunk_bytes(std::size_t bytes) { chunk_bytes_ = bytes; }
 
   pipeline::OpenedSource open(const io::Input& input, std::uint32_t source);
+
+  /// A value contradicted a type that was inferred: looks at the sources of its super table from end to end, for the
+  /// next attempt to know better. False: a stop was asked for.
+  bool learn(const format::Contradiction& contradiction, std::span<const io::Input> inputs, unsigned threads,
+             std::stop_token stop);
 
   /// What was found out about each CSV source, for `check`: kept only if asked for.
   void keep_plans() { keep_plans_ = true; }
@@ -75,22 +91,36 @@ class SourceOpener {
     std::shared_ptr<const format::CsvPlan> plan;  ///< CSV
   };
   Probed look_at(const io::Input& input);
-  std::shared_ptr<const format::CsvPlan> plan_csv(const io::Input& input, io::Reader& reader);
+  CsvSource plan_csv(const io::Input& input, io::Reader& reader);
+  void open_csv(const io::Input& input, Probed& probed, pipeline::OpenedSource& opened);
+  void open_ndjson(const io::Input& input, Probed& probed, pipeline::OpenedSource& opened);
+  [[nodiscard]] io::ReadOptions read_options() const;
   void check_precision(const io::Input& input, data::Precision source) const;
-  std::shared_ptr<pipeline::ParserPool> line_pool();
+  [[nodiscard]] data::Precision text_precision(const Probed& probed) const;
+  std::shared_ptr<pipeline::ParserPool> text_pool(format::Format format);
+  pipeline::ParserPool::Make make_text_parser(format::Format format);
+  void open_influx_csv(const io::Input& input, Probed& probed, pipeline::OpenedSource& opened);
   [[nodiscard]] std::string load_with(const Probed& probed) const;
   void note(std::string text);
 
   SourceOptions options_;
   schema::Registry& registry_;
   MemoryBudget* budget_;
+  CsvSources csv_;
+  std::vector<std::shared_ptr<const format::CsvPlan>> csv_plans_;  // whose counts of local times are told at the end
   std::size_t chunk_bytes_ = std::size_t{1} << 20;
   TargetTimes times_;
   Describe describe_;
   std::optional<std::pair<std::string, Probed>> probed_;
-  std::shared_ptr<pipeline::ParserPool> line_pool_;
+  std::map<format::Format, std::shared_ptr<pipeline::ParserPool>> text_pools_;
   std::vector<std::pair<std::string, std::shared_ptr<const format::CsvPlan>>> plans_;
   bool keep_plans_ = false;
+  struct Extras {
+    std::string source;
+    bool added = true;
+    std::shared_ptr<format::NdjsonExtras> members;
+  };
+  std::vector<Extras> extras_;  // members of JSON objects that no sample showed
   std::mutex notes_mutex_;
   std::vector<std::string> notes_;
   std::vector<std::string> noted_;

@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "base/text.h"
+#include "format/wkt.h"
+#include "schema/mapping.h"
 
 namespace penstock::cli {
 namespace {
@@ -45,12 +47,23 @@ std::string hex(std::string_view bytes) {
   return out;
 }
 
+// The fewest digits that read back as the same number. "-0" would read back as the integer 0.
+template <class Real>
+std::string real_text(Real value) {
+  if (std::isnan(value)) return "nan";
+  return value == 0 && std::signbit(value) ? "-0.0" : fmt::format("{}", value);
+}
+
 std::string cell_text(const client::Rows& rows, std::size_t column) {
   switch (const Type type = rows.fields()[column].type; type) {
     case Type::boolean: return rows.integer(column) != 0 ? "true" : "false";
     case Type::timestamp: return time_text(static_cast<std::int64_t>(rows.integer(column)), rows.precision());
-    case Type::float32: return fmt::format("{}", static_cast<float>(rows.real(column)));
-    case Type::float64: return fmt::format("{}", rows.real(column));
+    case Type::float32: return real_text(static_cast<float>(rows.real(column)));
+    case Type::float64: return real_text(rows.real(column));
+    case Type::geometry: {
+      std::string text;
+      return format::wkb_to_wkt(rows.text(column), text) ? text : hex(rows.text(column));
+    }
     default:
       if (is_binary(type)) return hex(rows.text(column));
       if (type == Type::decimal64 || type == Type::decimal128 || !is_number(type)) return rows.text(column);
@@ -83,27 +96,43 @@ nlohmann::ordered_json cell_json(const client::Rows& rows, std::size_t column) {
   }
 }
 
-std::string csv_field(const std::string& text) {
-  if (text.find_first_of(",\"\r\n") == std::string::npos && !text.empty()) return text;
-  std::string out = "\"";
+// In quotes wherever a reader of CSV could take the text for something else: for NULL, for no quotes at all, for less
+// than it is, or for another delimiter.
+void append_csv(std::string& out, std::string_view text) {
+  const auto& nulls = schema::default_nulls();
+  const bool plain = !text.empty() && text.find_first_of(",\"\r\n;\t|") == std::string_view::npos &&
+                     text.front() != ' ' && text.back() != ' ' && text.front() != '\'' && text.front() != '#' &&
+                     std::find(nulls.begin(), nulls.end(), text) == nulls.end();
+  if (plain) {
+    out += text;
+    return;
+  }
+  out += '"';
   for (const char c : text) {
     if (c == '"') out += '"';
     out += c;
   }
-  return out + '"';
+  out += '"';
 }
 
 void print_csv(client::Rows& rows, std::FILE* out) {
   const auto& fields = rows.fields();
-  for (std::size_t c = 0; c < fields.size(); ++c) fmt::print(out, "{}{}", c > 0 ? "," : "", csv_field(fields[c].name));
-  fmt::print(out, "\n");
-  while (rows.next()) {
-    for (std::size_t c = 0; c < fields.size(); ++c) {
-      if (c > 0) fmt::print(out, ",");
-      if (!rows.is_null(c)) fmt::print(out, "{}", csv_field(cell_text(rows, c)));
-    }
-    fmt::print(out, "\n");
+  std::string line;
+  for (std::size_t c = 0; c < fields.size(); ++c) {
+    if (c > 0) line += ',';
+    append_csv(line, fields[c].name);
   }
+  line += '\n';
+  while (rows.next()) {
+    std::fwrite(line.data(), 1, line.size(), out);
+    line.clear();
+    for (std::size_t c = 0; c < fields.size(); ++c) {
+      if (c > 0) line += ',';
+      if (!rows.is_null(c)) append_csv(line, cell_text(rows, c));
+    }
+    line += '\n';
+  }
+  std::fwrite(line.data(), 1, line.size(), out);
 }
 
 void print_json(client::Rows& rows, std::FILE* out) {

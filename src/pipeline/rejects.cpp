@@ -359,6 +359,18 @@ void Rejects::sync() {
   }
 }
 
+void Rejects::remove_files() noexcept {
+  const std::lock_guard lock(mutex_);
+  for (auto& file : files_) {
+    if (!file) continue;
+    for (auto* const stream : {&file->records, &file->reasons}) {
+      stream->buffer.clear();
+      ::unlink(stream->path.c_str());
+    }
+    file.reset();
+  }
+}
+
 std::vector<Rejects::Group> Rejects::groups() const {
   const std::lock_guard lock(mutex_);
   std::vector<Group> all;

@@ -71,6 +71,8 @@ class Rejects {
   void put_piece(std::uint32_t source, std::string_view piece);
   /// Everything put so far is on disk when this returns. Throws Error(Errc::io).
   void sync();
+  /// Removes the files: all is read again from the start. No record may follow.
+  void remove_files() noexcept;
 
   struct Example {
     std::string place;   ///< "file:line:column"

@@ -25,6 +25,14 @@ nlohmann::ordered_json tally_json(const Tally& tally) {
           {"bytes", tally.bytes}};
 }
 
+// Dumps of InfluxDB give each field of a row a line of its own.
+bool has_lines_to_join(const std::string& format) { return format == "line" || format == "influx-csv"; }
+
+double lines_per_row(const Tally& tally) {
+  return static_cast<double>(tally.written) /
+         static_cast<double>(std::max<std::uint64_t>(1, tally.written - tally.merged));
+}
+
 }  // namespace
 
 void fill_stages(Summary& summary, const Counters& counters, unsigned parse_threads, unsigned lanes) {
@@ -66,6 +74,15 @@ std::string to_text(const Summary& summary) {
       text += fmt::format("; {} only because the database's precision is coarser",
                           format_count(summary.merged_by_precision));
     line("merged", text);
+    Tally joined;
+    for (const auto& source : summary.sources) {
+      if (!has_lines_to_join(source.format)) continue;
+      joined.written += source.tally.written;
+      joined.merged += source.tally.merged;
+    }
+    if (joined.merged > 0)
+      line("joined", fmt::format("{} lines became {} rows: {:.2f} lines a row", format_count(joined.written),
+                                 format_count(joined.written - joined.merged), lines_per_row(joined)));
   }
   line(
       "speed",
@@ -90,6 +107,7 @@ std::string to_text(const Summary& summary) {
   if (!summary.schema_changes.empty())
     line("schema",
          fmt::format("{} change{}", summary.schema_changes.size(), summary.schema_changes.size() == 1 ? "" : "s"));
+  for (const auto& restart : summary.restarts) line("restarted", restart);
   if (!summary.rejects.empty()) {
     line("rejected", summary.rejects_file.empty() ? "" : "records in " + summary.rejects_file);
     for (const auto& reject : summary.rejects) {
@@ -133,6 +151,8 @@ std::string to_json(const Summary& summary) {
     nlohmann::ordered_json one{{"name", source.name}, {"format", source.format}, {"compression", source.compression}};
     one.update(tally_json(source.tally));
     if (!source.error.empty()) one["error"] = source.error;
+    if (has_lines_to_join(source.format) && source.tally.merged > 0)
+      one["lines_per_row"] = rounded(lines_per_row(source.tally), 0.01);
     json["sources"].push_back(std::move(one));
   }
   json["rejects"] = nlohmann::ordered_json::array();
@@ -157,6 +177,7 @@ std::string to_json(const Summary& summary) {
   for (const auto& [name, busy] : summary.stages) json["stages"].push_back({{"name", name}, {"busy", busy}});
   json["limit"] = summary.limit;
   json["schema_changes"] = summary.schema_changes;
+  json["restarts"] = summary.restarts;
   json["memory_peak"] = summary.memory_peak;
   auto& settings = json["settings"];
   settings = nlohmann::ordered_json::object();

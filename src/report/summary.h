@@ -55,6 +55,7 @@ struct Summary {
   std::string limit;  ///< which stage set the pace, in words
   std::vector<std::pair<std::string, std::string>> settings;
   std::vector<std::string> schema_changes;  ///< DDL that the load ran
+  std::vector<std::string> restarts;        ///< why the load began anew, one sentence each time
   std::uint64_t memory_peak = 0;            ///< bytes of row data held at most
   std::string version;
   std::string target;   ///< DSN without secrets
