@@ -98,9 +98,10 @@ Summary example() {
 
 TEST(Summary, TextHoldsTheSumAndWhatToLookAt) {
   const auto text = to_text(example());
-  for (const char* const part : {"110 read = 90 written + 6 rejected + 10 left out + 4 not done",
-                                 "tag value is empty [0x3002]", "a.line:7:3", "penstock-rejects", "45 rows/s",
-                                 "too long", "4 not done", "input/output error", "complete with rejects", "p50 1.5 ms"})
+  for (const char* const part :
+       {"110 read = 90 written + 6 rejected + 10 left out + 4 not done", "tag value is empty [0x3002]", "a.line:7:3",
+        "penstock-rejects", "45 rows/s", "55 lines became 52 rows: 1.06 lines a row", "too long", "4 not done",
+        "input/output error", "complete with rejects", "p50 1.5 ms"})
     EXPECT_NE(text.find(part), std::string::npos) << part << "\n" << text;
   EXPECT_EQ(text.find("[0x0000]"), std::string::npos);
   auto whole = example();
@@ -117,6 +118,8 @@ TEST(Summary, JsonHoldsEveryFigure) {
   EXPECT_EQ(json["total"]["left_out"], 10);
   EXPECT_EQ(json["total"]["not_done"], 4);
   EXPECT_EQ(json["sources"][1]["left_out"], 0);
+  EXPECT_EQ(json["sources"][0]["lines_per_row"], 1.06);
+  EXPECT_FALSE(json["sources"][1].contains("lines_per_row")) << "rows of a CSV are not joined but overwritten";
   EXPECT_EQ(json["total"]["merged"], 3);
   EXPECT_EQ(json["total"]["merged_by_precision"], 2);
   EXPECT_EQ(json["total"]["seconds"], 2.0);
