@@ -445,17 +445,19 @@ void JsonParser::Work::put_columns_row(Series* series, const JsonValue& value, s
   fields_.assign(1, {kValueName, value.type});
   for (const auto& tag : tags_)
     if (tag.use == TagUse::column) fields_.push_back({tag.key, tag.value.type});
-  auto& shapes = rows_->shapes();
-  std::uint32_t index = 0;
-  const auto same = [](const data::Field& a, const data::Field& b) { return a.name == b.name && a.type == b.type; };
-  while (index < shapes.size() &&
-         !(shapes[index].table == series->child->table &&
-           std::equal(shapes[index].fields.begin(), shapes[index].fields.end(), fields_.begin(), fields_.end(), same)))
-    ++index;
-  if (index == shapes.size()) {
-    for (auto& field : fields_) field.name = rows_->add_name(field.name);
-    index = rows_->add_shape(series->child->table, fields_);
+  const auto* const table = series->child->table;
+  std::string signature(reinterpret_cast<const char*>(&table), sizeof table);
+  for (const auto& field : fields_) {
+    signature += static_cast<char>(field.type);
+    signature += field.name;
+    signature += '\0';
   }
+  const auto [known, is_new] = column_shapes_.try_emplace(std::move(signature), 0);
+  if (is_new) {
+    for (auto& field : fields_) field.name = rows_->add_name(field.name);
+    known->second = rows_->add_shape(series->child->table, fields_);
+  }
+  const auto index = known->second;
   auto& shape = rows_->shape(index);
   auto* const row = rows_->begin_row(shape.row_bytes());
   std::size_t slot = 0;

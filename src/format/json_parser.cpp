@@ -31,6 +31,7 @@ void JsonParser::Work::parse(const io::Chunk& chunk, data::RowSet& rows) {
   rows_ = &rows;
   rows.set_time_unit(data::Precision::nanoseconds);
   ++epoch_;
+  column_shapes_.clear();
   text_ = chunk.text;
   if (options_.payload_rules) {
     text_ = text_.substr(0, text_.find('\0'));
@@ -65,19 +66,28 @@ void JsonParser::Work::parse(const io::Chunk& chunk, data::RowSet& rows) {
 /// nullptr: nothing was kept, the general path must look at it.
 const char* JsonParser::Work::predicted_point(const char* p, const char* end, std::size_t offset) {
   if (last_form_ == kNone) return nullptr;
+  Series* const follower = last_series_ == kNone ? nullptr : memory_[last_series_].next;
+  const std::uint32_t form = follower == nullptr ? last_form_ : memory_[follower->id].form;
+  if (const char* const next = predicted_by(form, follower, p, end, offset)) [[likely]]
+    return next;
+  // Points of a few kinds in no order that could be foretold.
+  constexpr std::uint32_t kTried = 8;
+  for (std::uint32_t other = 0; other < std::min<std::size_t>(forms_.size(), kTried); ++other)
+    if (other != form)
+      if (const char* const next = predicted_by(other, follower, p, end, offset)) return next;
+  return nullptr;
+}
+
+inline const char* JsonParser::Work::predicted_by(std::uint32_t form_index, Series* follower, const char* p,
+                                                  const char* end, std::size_t offset) {
   const char* const begin = p;
-  Series* follower = nullptr;
   std::string_view expected_metric, expected_tags;
-  std::uint32_t form_index = last_form_;
-  if (last_series_ != kNone) {
-    if (follower = memory_[last_series_].next; follower != nullptr) {
-      // The registry lays the key behind the head of a series: see key_of().
-      const char* const raw = follower->raw.data();
-      const std::uint32_t metric_bytes = load4(raw + 2);
-      expected_metric = {raw + 6, metric_bytes};
-      expected_tags = {raw + 6 + metric_bytes, follower->raw.size() - 6 - metric_bytes};
-      form_index = memory_[follower->id].form;
-    }
+  if (follower != nullptr) {
+    // The registry lays the key behind the head of a series: see key_of().
+    const char* const raw = follower->raw.data();
+    const std::uint32_t metric_bytes = load4(raw + 2);
+    expected_metric = {raw + 6, metric_bytes};
+    expected_tags = {raw + 6 + metric_bytes, follower->raw.size() - 6 - metric_bytes};
   }
   const JsonTemplate& form = forms_[form_index];
   const auto matches = [&](std::string_view expected) {

@@ -69,6 +69,8 @@ class JsonParser::Work {
 
   // json_parser.cpp
   const char* predicted_point(const char* p, const char* end, std::size_t offset);
+  const char* predicted_by(std::uint32_t form, data::Series* follower, const char* p, const char* end,
+                           std::size_t offset);
   const char* predicted_number(const char* p, const char* end, double& value) const;
   const char* predicted_value(data::Type type, const char* p, const char* end, data::Slot& slot);
   const char* predicted_time(JsonTime kind, const char* p, const char* end, std::int64_t& time) const;
@@ -119,6 +121,7 @@ class JsonParser::Work {
   std::vector<Tag> tags_;
   std::vector<std::string_view> sorted_;
   std::vector<data::Field> fields_;
+  std::unordered_map<std::string, std::uint32_t> column_shapes_;  // of the chunk, by their fields
   schema::NewSeries found_;
 };
 

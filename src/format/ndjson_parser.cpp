@@ -122,6 +122,7 @@ bool NdjsonParser::add_extras(std::size_t record, std::string& why) {
     if (!source_->add_columns) continue;
     Value value;
     value.name = schema::legal_column_name(extra.path);
+    if (value.name.empty()) value.name = "_";
     for (const auto& other : values_) {
       if ((other.name.empty() ? other.field.name : other.name) != value.name) continue;
       why = fmt::format("member '{}' would have the column '{}' of another one", printable(extra.path, 60), value.name);

@@ -96,7 +96,7 @@ JsonEnd json_object_end_scalar(std::string_view text) noexcept {
         break;
       case '{':
         if (depth > 0 && brackets == 0 && before != ':') return {JsonEnd::Kind::broken, i};
-        ++depth;
+        if (++depth > kMostJsonDepth) return {JsonEnd::Kind::broken, i};
         break;
       case '}':
         if (--depth == 0) return {JsonEnd::Kind::whole, i + 1};

@@ -7,6 +7,9 @@
 /// main(); pure, any thread; they read only the bytes they are given.
 namespace penstock::simd {
 
+/// No reader that counts takes JSON that is nested deeper.
+inline constexpr std::size_t kMostJsonDepth = 1000;
+
 /// Where the object at the front of a text ends.
 struct JsonEnd {
   enum class Kind {
@@ -21,8 +24,9 @@ struct JsonEnd {
 
 /// Looks for the end of the object that begins with text[0] == '{', by strings (with their escapes) and braces alone.
 /// Broken are: a closing quote that is not followed by a blank, ',', ':', '}' or ']'; an opening brace inside the
-/// object, outside of brackets, that does not follow a ':'. Both are what a lost quote or brace leads to, sooner or
-/// later. Everything else about the syntax is the reader's business.
+/// object, outside of brackets, that does not follow a ':'; braces nested more than 1000 deep. The first two are what a
+/// lost quote or brace leads to, sooner or later; the third bounds the time that half objects take, one behind the
+/// other. Everything else about the syntax is the reader's business.
 JsonEnd json_object_end(std::string_view text) noexcept;
 
 /// The twins, for tests; avx2 is null where the compiler or the processor has none.

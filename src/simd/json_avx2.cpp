@@ -111,7 +111,8 @@ PENSTOCK_AVX2 JsonEnd object_end(std::string_view text) noexcept {
             if (*before != ':') [[unlikely]]
               return {JsonEnd::Kind::broken, at + i};
           }
-          ++depth;
+          if (++depth > kMostJsonDepth) [[unlikely]]
+            return {JsonEnd::Kind::broken, at + i};
           break;
         case '}':
           if (--depth == 0) {

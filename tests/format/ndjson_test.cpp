@@ -172,6 +172,26 @@ TEST(Ndjson, ArraysAndObjectsOverSeveralLinesAreReadToo) {
   }
 }
 
+TEST(Ndjson, DamagedTextCostsRecordsAndNothingElse) {
+  std::mt19937 random(6);
+  std::string good;
+  for (int i = 0; i < 30; ++i)
+    good += fmt::format("{{\"ts\":{},\"a\":{},\"b\":{{\"c\":[1,{{\"d\":\"x\"}}]}},\"e\":\"\\u0041\"}}\n",
+                        1704067200000 + i, i);
+  const auto sample = good;
+  for (int round = 0; round < 150; ++round) {
+    std::string text = good;
+    for (int damage = 0; damage <= round % 5; ++damage) {
+      static constexpr std::string_view kBytes = "\"{}[],:\\\n x1-.e\0\xFF";
+      text[random() % text.size()] = kBytes[random() % kBytes.size()];
+    }
+    const auto parsed = parse(text, {}, sample, 1 + random() % 4000);
+    // A newline in a record makes two of it, one lost joins two.
+    EXPECT_GE(parsed.rows.size() + parsed.rejects.size(), 25u) << text;
+    EXPECT_LE(parsed.rejects.size(), 10u) << text;
+  }
+}
+
 TEST(Ndjson, GivesTheSameRowsWhereverTheTextIsCut) {
   std::mt19937 random(4);
   std::string text;

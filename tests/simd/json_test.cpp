@@ -27,6 +27,19 @@ std::string padded_with_members(std::string_view tail, std::size_t before) {
   return R"({"a":")" + std::string(before, 'x') + R"(",)" + std::string(tail);
 }
 
+/// All records of a text: "o:" objects, "b:" broken ones.
+std::vector<std::string> records(std::string_view text) {
+  std::vector<std::string> found;
+  for (;;) {
+    const auto record = next_json_record(text, true);
+    if (record.kind == Kind::none) return found;
+    found.push_back((record.kind == Kind::object ? "o:" : "b:") +
+                    std::string(text.substr(record.begin, record.end - record.begin)));
+    EXPECT_GT(record.end, record.begin);
+    text.remove_prefix(record.end);
+  }
+}
+
 TEST(JsonEnds, TwinsAgreeOnHostileText) {
   const auto avx2 = json_object_end_avx2();
   if (avx2 == nullptr) GTEST_SKIP() << "this processor has no AVX2";
@@ -82,17 +95,21 @@ TEST(JsonEnds, FollowStringsEscapesAndBracesAtAnyPlaceOfABlock) {
   }
 }
 
-/// All records of a text: "o:" objects, "b:" broken ones.
-std::vector<std::string> records(std::string_view text) {
-  std::vector<std::string> found;
-  for (;;) {
-    const auto record = next_json_record(text, true);
-    if (record.kind == Kind::none) return found;
-    found.push_back((record.kind == Kind::object ? "o:" : "b:") +
-                    std::string(text.substr(record.begin, record.end - record.begin)));
-    EXPECT_GT(record.end, record.begin);
-    text.remove_prefix(record.end);
+TEST(JsonEnds, DepthIsBounded) {
+  for (const auto end : {&json_object_end_scalar, json_object_end_avx2()}) {
+    if (end == nullptr) continue;
+    for (const std::size_t depth : {kMostJsonDepth, kMostJsonDepth + 1}) {
+      std::string text;
+      for (std::size_t i = 0; i < depth; ++i) text += R"({"a":)";
+      text += "1" + std::string(depth, '}');
+      if (depth == kMostJsonDepth) EXPECT_EQ(end(text), (JsonEnd{JsonEnd::Kind::whole, text.size()}));
+      else EXPECT_EQ(end(text), (JsonEnd{JsonEnd::Kind::broken, (depth - 1) * 5}));
+    }
   }
+  // Half objects, each of which could hold all that follow: seconds, not hours.
+  std::string half;
+  while (half.size() < 60'000) half += "{\"a\":\n";
+  EXPECT_EQ(records(half).size(), half.size() / 6);
 }
 
 TEST(JsonRecords, AreFoundInEveryLayoutOfAFile) {
