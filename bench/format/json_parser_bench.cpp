@@ -1,6 +1,7 @@
 // OpenTSDB JSON to rows, one thread, one text of about 8 MiB parsed again and again into new row sets.
 // The first pass is checked: every point must become a row, and the same rows as on the general path. "limit" is a walk
-// over the same text with simdjson's on-demand interface that reads every value and keeps nothing.
+// over the same text with simdjson's on-demand interface that reads every value and keeps nothing. "objects" are JSON
+// objects by a plan as CSV has it.
 
 #include "format/json_parser.h"
 
@@ -14,6 +15,8 @@
 #include <string>
 #include <vector>
 
+#include "format/csv_parser.h"
+#include "format/ndjson_parser.h"
 #include "io/cutter.h"
 #include "simd/json.h"
 
@@ -123,6 +126,46 @@ void points(benchmark::State& state, const Text& text, bool predict) {
   state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations() * text.points));
 }
 
+// JSON objects with a plan, as events have it: nested members, a string, numbers; one in ten lacks one.
+Text events(bool sparse) {
+  std::mt19937 random(5);
+  Text text;
+  while (text.bytes.size() < kTextBytes) {
+    text.bytes +=
+        fmt::format(R"({{"ts":{},"dev":{{"id":"d{}","room":"r{}"}},"temp":{}.{},"hum":{},"note":"all is well")",
+                    kStart + static_cast<std::int64_t>(text.points / 50), text.points % 50, text.points % 7,
+                    random() % 40, random() % 100, random() % 100);
+    text.bytes += sparse && text.points % 10 == 0 ? "}\n"
+                                                  : R"(,"ok":true})"
+                                                    "\n";
+    ++text.points;
+  }
+  text.bytes.append(io::kPadding, '\0');
+  return text;
+}
+
+void objects(benchmark::State& state, const Text& text) {
+  schema::CsvMapping mapping;
+  mapping.tags = {"dev.id", "dev.room"};
+  const auto chunk = text.chunk();
+  const auto head = chunk.text.substr(0, 1 << 16);
+  auto source = std::make_shared<NdjsonParser::Source>();
+  source->columns = ndjson_columns({head});
+  source->plan = std::make_shared<const CsvPlan>(
+      ndjson_plan(make_plan(ndjson_sample(source->columns, {head}, mapping), mapping, "events")));
+  source->extras = std::make_shared<NdjsonExtras>();
+  schema::Registry registry;
+  NdjsonParser parser(source, std::make_unique<CsvParser>(registry, *source->plan));
+  for (auto _ : state) {
+    data::RowSet rows;
+    parser.parse(chunk, rows);
+    if (rows.row_count() != text.points) return state.SkipWithError("the rows are wrong");
+    for (const auto& [series, row] : rows.fresh()) series->set_state(data::Series::State::admitted);
+  }
+  state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations() * chunk.text.size()));
+  state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations() * text.points));
+}
+
 void limit(benchmark::State& state, const Text& text) {
   simdjson::ondemand::parser parser;
   const auto chunk = text.chunk();
@@ -173,6 +216,8 @@ const Text kShuffled = series_text(",", true, flat_point);
 const Text kLines = series_text(",\n", false, flat_point);
 const Text kNested = series_text(",", false, nested_point);
 const Text kPretty = pretty();
+const Text kEvents = events(false);
+const Text kSparseEvents = events(true);
 
 BENCHMARK_CAPTURE(points, flat, kFlat, true);
 BENCHMARK_CAPTURE(points, flat_shuffled, kShuffled, true);
@@ -181,6 +226,8 @@ BENCHMARK_CAPTURE(points, nested, kNested, true);
 BENCHMARK_CAPTURE(points, pretty, kPretty, true);
 BENCHMARK_CAPTURE(points, flat_general, kFlat, false);
 BENCHMARK_CAPTURE(points, nested_general, kNested, false);
+BENCHMARK_CAPTURE(objects, full, kEvents);
+BENCHMARK_CAPTURE(objects, sparse, kSparseEvents);
 BENCHMARK_CAPTURE(limit, flat, kFlat);
 BENCHMARK_CAPTURE(limit, nested, kNested);
 BENCHMARK_CAPTURE(limit, pretty, kPretty);
