@@ -223,17 +223,20 @@ void Growth::renew_version(TableState& state, const Plan& plan) {
   auto next = std::make_shared<TableVersion>();
   next->ref = state.ref;
   const auto& server = state.on_server;
-  const auto take = [](std::vector<Column>& into, const std::vector<Column>& from, std::string_view name) {
-    if (std::any_of(into.begin(), into.end(), [&](const Column& c) { return c.name == name; })) return;
-    const auto found = std::find_if(from.begin(), from.end(), [&](const Column& c) { return c.name == name; });
-    if (found != from.end()) into.push_back(*found);
+  std::size_t have = 0;
+  std::size_t there = 0;
+  const auto take = [&](std::vector<Column>& into, const std::vector<Column>& from, std::string_view name) {
+    if (const auto found = find_near(from, name, there)) into.push_back(from[*found]);
+  };
+  const auto take_once = [&](std::vector<Column>& into, const std::vector<Column>& from, std::string_view name) {
+    if (!find_near(into, name, have)) take(into, from, name);
   };
   if (!server.columns.empty()) next->columns.push_back(server.columns[0]);
   // The server's present declaration of what was bound before, then what this chunk brought.
   if (old != nullptr) {
     for (std::size_t i = 0; i < old->columns.size(); ++i) {
       const auto& column = old->columns[i];
-      take(next->columns, server.columns, column.name);
+      if (i > 0) take(next->columns, server.columns, column.name);
       // Rows under way know their columns by index.
       if (next->columns.size() <= i || next->columns[i].name != column.name || next->columns[i].type != column.type)
         throw Error(Errc::server,
@@ -243,8 +246,8 @@ void Growth::renew_version(TableState& state, const Plan& plan) {
     }
     for (const auto& tag : old->tags) take(next->tags, server.tags, tag.name);
   }
-  for (const auto& name : plan.used_columns) take(next->columns, server.columns, name);
-  for (const auto& name : plan.used_tags) take(next->tags, server.tags, name);
+  for (const auto& name : plan.used_columns) take_once(next->columns, server.columns, name);
+  for (const auto& name : plan.used_tags) take_once(next->tags, server.tags, name);
   // A statement that creates child tables names at least one tag.
   if (next->tags.empty() && !server.tags.empty()) next->tags.push_back(server.tags[0]);
   for (const auto& tag : next->tags) next->tag_keys.push_back(registry_.tag_key(tag.name));
@@ -266,10 +269,9 @@ const data::ResolvedShape* Growth::resolve(TableState& state, const data::Shape&
   std::string key(1, shape.nullable ? 'n' : 'v');
   std::vector<std::uint16_t> indexes;
   indexes.reserve(shape.fields.size());
+  std::size_t hint = 1;
   for (const auto& field : shape.fields) {
-    const auto found =
-        std::find_if(columns.begin() + 1, columns.end(), [&](const Column& c) { return c.name == field.name; });
-    const auto index = static_cast<std::uint16_t>(found - columns.begin());
+    const auto index = static_cast<std::uint16_t>(find_near(columns, field.name, hint).value());
     indexes.push_back(index);
     key.append(reinterpret_cast<const char*>(&index), sizeof index);
   }

@@ -251,8 +251,9 @@ void Growth::convert(std::uint32_t shape_index, data::RowSet& rows, const Plan& 
     Column to;
   };
   std::vector<Change> changes;
+  std::size_t hint = 1;
   for (std::size_t f = 0; f < shape.fields.size(); ++f) {
-    const auto at = plan.next.column(shape.fields[f].name);
+    const auto at = find_near(plan.next.columns, shape.fields[f].name, hint);
     if (!at) continue;
     const Column& column = plan.next.columns[*at];
     if (column.type == shape.fields[f].type) continue;
@@ -317,11 +318,12 @@ Growth::Fit Growth::plan_columns(const data::Shape& shape, std::span<const std::
     return trial;
   };
   const auto* const declared = shape.table->declared ? &shape.table->declared->columns : nullptr;
+  std::size_t hint = 1;
   for (std::size_t f = 0; f < shape.fields.size(); ++f) {
     const auto& field = shape.fields[f];
     const auto length = lengths[f];
     const Plan& now = copied ? trial : plan;
-    const auto at = now.next.column(field.name);
+    const auto at = find_near(now.next.columns, field.name, hint);
     if (!at) {
       if (now.next.tag(field.name)) {
         why = {0x263C,
@@ -354,7 +356,12 @@ Growth::Fit Growth::plan_columns(const data::Shape& shape, std::span<const std::
     if (!why.text.empty()) return Fit::beyond;
     plan = std::move(trial);
   }
-  for (const auto& field : shape.fields) Plan::use(plan.used_columns, field.name);
+  if (plan.used_columns.empty()) {
+    for (const auto& field : shape.fields) plan.used_columns.emplace_back(field.name);
+    return Fit::yes;
+  }
+  hint = 0;
+  for (const auto& field : shape.fields) Plan::use(plan.used_columns, field.name, hint);
   return Fit::yes;
 }
 
@@ -429,7 +436,8 @@ Growth::Fit Growth::plan_tags(const data::Series& series, Plan& plan, Reason& wh
     if (commit == Commit::yes) plan = std::move(trial);
   }
   if (commit == Commit::no) return Fit::yes;
-  for (const auto& tag : series.tags) Plan::use(plan.used_tags, registry_.tag_key_name(tag.key));
+  std::size_t hint = 0;
+  for (const auto& tag : series.tags) Plan::use(plan.used_tags, registry_.tag_key_name(tag.key), hint);
   return Fit::yes;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,6 +14,21 @@ namespace penstock::schema {
 // What the server answers for the name of a table that is no super table.
 inline constexpr std::uint16_t kTableExists = 0x0603;
 inline constexpr std::uint16_t kInvalidMessage = 0x0115;
+
+inline std::string_view name_of(const data::Column& column) noexcept { return column.name; }
+inline std::string_view name_of(const std::string& name) noexcept { return name; }
+
+/// Index of a name in a list of different names. The one behind the last found is tried first: lists of thousands of
+/// columns are gone through in the same order again and again.
+template <class List>
+std::optional<std::size_t> find_near(const List& list, std::string_view name, std::size_t& hint) {
+  if (hint >= list.size() || name_of(list[hint]) != name) {
+    const auto found = std::find_if(list.begin(), list.end(), [&](const auto& item) { return name_of(item) == name; });
+    if (found == list.end()) return std::nullopt;
+    hint = static_cast<std::size_t>(found - list.begin());
+  }
+  return hint++;
+}
 
 /// The schema that a chunk needs of one super table, worked out before anything is changed.
 struct Growth::Plan {
@@ -27,8 +43,8 @@ struct Growth::Plan {
   static bool uses(const std::vector<std::string>& used, std::string_view name) {
     return std::find(used.begin(), used.end(), name) != used.end();
   }
-  static void use(std::vector<std::string>& used, std::string_view name) {
-    if (!uses(used, name)) used.emplace_back(name);
+  static void use(std::vector<std::string>& used, std::string_view name, std::size_t& hint) {
+    if (!find_near(used, name, hint)) used.emplace_back(name);
   }
 };
 
