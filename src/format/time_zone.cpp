@@ -81,10 +81,13 @@ struct RuleText {
   std::int32_t clock() {
     const bool negative = eat('-');
     if (!negative) eat('+');
-    std::int32_t seconds = number() * 3600;
-    if (eat(':')) seconds += number() * 60;
-    if (eat(':')) seconds += number();
-    return negative ? -seconds : seconds;
+    const std::int32_t hours = number();
+    const std::int32_t minutes = eat(':') ? number() : 0;
+    const std::int32_t seconds = eat(':') ? number() : 0;
+    ok = ok && hours <= 167 && minutes <= 59 && seconds <= 59;
+    if (!ok) return 0;
+    const std::int32_t all = hours * 3600 + minutes * 60 + seconds;
+    return negative ? -all : all;
   }
 };
 
@@ -106,6 +109,7 @@ struct RuleDate {
     } else {
       date.kind = in.eat('J') ? 'J' : 'D';
       date.a = in.number();
+      in.ok = in.ok && date.a <= 365;
     }
     if (in.eat('/')) date.time = in.clock();
     return date;
