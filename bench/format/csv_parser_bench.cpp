@@ -116,5 +116,21 @@ void BM_CsvIndex(benchmark::State& state, Input (*shape)()) {
 BENCHMARK_CAPTURE(BM_CsvIndex, tsbs_cpu, tsbs_cpu);
 BENCHMARK_CAPTURE(BM_CsvIndex, quoted, quoted);
 
+/// Types by looking at every value: what a file costs before its first row, and once more when a type proved too
+/// narrow.
+void BM_CsvSample(benchmark::State& state, Input (*shape)()) {
+  const auto input = shape();
+  const auto text = std::string_view(input.text).substr(0, input.size);
+  for (auto _ : state) {
+    CsvSample sample(sniff(text), {});
+    sample.add_head(text);
+    benchmark::DoNotOptimize(sample.records());
+  }
+  state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations() * input.size));
+}
+BENCHMARK_CAPTURE(BM_CsvSample, tsbs_cpu, tsbs_cpu);
+BENCHMARK_CAPTURE(BM_CsvSample, doubles, doubles);
+BENCHMARK_CAPTURE(BM_CsvSample, quoted, quoted);
+
 }  // namespace
 }  // namespace penstock::format

@@ -126,8 +126,7 @@ void CsvParser::refuse_time(const Step& step, std::string_view raw, TimeStatus s
     }
   }
   // Of the timestamp that keys the rows the type is no matter of choice.
-  if (step.how != CsvHow::time && (status == TimeStatus::bad || status == TimeStatus::out_of_range))
-    return refuse_typed(step, raw, std::move(text));
+  if (step.how != CsvHow::time && status == TimeStatus::bad) return refuse_typed(step, raw, std::move(text));
   reject(static_cast<std::size_t>(raw.data() - chunk_->text.data()), 0, std::move(text));
 }
 

@@ -81,7 +81,7 @@ TimeReader::TimeReader(TimeFormat format, data::Precision unit, std::shared_ptr<
       unit_digits_(static_cast<std::uint8_t>(3 + 3 * static_cast<int>(unit))),
       per_second_(data::units_per_second(unit)),
       first_second_(std::max(kFirstYear0, INT64_MIN / per_second_ + 1)),
-      last_second_(std::min(kLastYear9999, INT64_MAX / per_second_ - 1)),
+      last_second_(std::min(kLastYear9999, INT64_MAX / per_second_)),
       zone_(std::move(zone)),
       gap_(gap),
       fold_(fold),
@@ -122,7 +122,11 @@ TimeStatus TimeReader::finish(const CivilTime& civil, std::int64_t& time) noexce
   if (seconds < first_second_ || seconds > last_second_) return TimeStatus::out_of_range;
   const auto per_unit = kPowersOfTen[static_cast<std::size_t>(9 - unit_digits_)];
   if (civil.finer_than_ns || civil.nanoseconds % per_unit != 0) return TimeStatus::too_fine;
-  time = seconds * per_second_ + civil.nanoseconds / per_unit;
+  // The last second that nanoseconds can say is not a whole one.
+  std::int64_t whole = 0;
+  if (__builtin_add_overflow(seconds * per_second_, static_cast<std::int64_t>(civil.nanoseconds / per_unit), &whole))
+    return TimeStatus::out_of_range;
+  time = whole;
   return TimeStatus::ok;
 }
 

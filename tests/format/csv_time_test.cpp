@@ -90,6 +90,8 @@ TEST(CsvTime, ReadsIsoForms) {
 
 TEST(CsvTime, KnowsWhatNanosecondsCanHold) {
   EXPECT_EQ(read("2262-04-11 23:47:15", {}, Precision::nanoseconds), ok(9223372035000000000));
+  EXPECT_EQ(read("2262-04-11 23:47:16.854775807", {}, Precision::nanoseconds), ok(INT64_MAX));
+  EXPECT_EQ(read("2262-04-11 23:47:16.854775808", {}, Precision::nanoseconds), no(TimeStatus::out_of_range));
   EXPECT_EQ(read("2262-04-12 00:00:00", {}, Precision::nanoseconds), no(TimeStatus::out_of_range));
   EXPECT_EQ(read("1600-01-01", {}, Precision::nanoseconds), no(TimeStatus::out_of_range));
   EXPECT_EQ(read("2021-01-01 00:00:00.123456789", {}, Precision::nanoseconds), ok(1609459200123456789));
