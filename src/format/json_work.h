@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/hash.h"
+#include "base/text.h"
 #include "format/json_parser.h"
 #include "format/json_reader.h"
 #include "format/number.h"
@@ -142,6 +143,11 @@ inline bool json_time_of(JsonTime kind, std::uint64_t count, std::int64_t& time)
     default: time = static_cast<std::int64_t>(count); return true;
   }
 }
+
+/// "a string", "null" …, for messages.
+std::string_view json_kind_name(JsonNode::Kind kind) noexcept;
+/// A name of the input as messages show it.
+inline std::string shown_json(std::string_view text) { return printable(text, 40); }
 
 /// A number as one of the fixed types that a typed value may name; false: outside its range.
 bool json_number_as(data::Type type, double number, data::Slot& slot) noexcept;
