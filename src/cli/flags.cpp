@@ -80,11 +80,10 @@ void add_source_flags(CLI::App& command, SourceFlags& flags) {
   const auto* const input = "Input";
   command
       .add_option("--format", flags.format,
-                  "line, telnet, json (OpenTSDB), ndjson (an object a line) or csv (default: guessed from name and "
-                  "first bytes)")
+                  "json as OpenTSDB's points, ndjson as an object a line (default: guessed from name and first bytes)")
       ->group(input)
       ->check(CLI::IsMember({"line", "telnet", "json", "ndjson", "csv", "influx-csv"}));
-  command.add_option("--precision", flags.precision, "Unit of the timestamps: h m s ms us ns (line protocol: ns)")
+  command.add_option("--precision", flags.precision, "Unit of the timestamps (default: ns for line protocol)")
       ->group(input)
       ->check(CLI::IsMember({"h", "m", "s", "ms", "us", "ns"}));
   command.add_option("--max-record", flags.max_record, "Longest record; longer ones are rejected")
@@ -150,7 +149,7 @@ void add_source_flags(CLI::App& command, SourceFlags& flags) {
   command.add_option("--child-table", flags.child_table, "Template of the child table's name: {site}_{id}")->group(csv);
   command.add_option("--child-table-column", flags.child_table_column, "Column that holds the child table's name")
       ->group(csv);
-  command.add_option("--header", flags.header, "yes, no or auto")
+  command.add_option("--header", flags.header, "Whether the first record holds the names (default: auto)")
       ->group(csv)
       ->check(CLI::IsMember({"yes", "no", "auto"}));
   command.add_option("--names", flags.names, "Column names of a file without header")->group(csv)->delimiter(',');
@@ -172,12 +171,12 @@ void add_source_flags(CLI::App& command, SourceFlags& flags) {
       ->group(csv);
   command
       .add_option("--dst-gap", flags.dst_gap,
-                  "Local times that daylight saving skips: reject the row (default) or shift it by the gap")
+                  "Local times that daylight saving skips: reject the row, or shift it by the gap (default: reject)")
       ->group(csv)
       ->check(CLI::IsMember({"reject", "shift"}));
   command
       .add_option("--dst-fold", flags.dst_fold,
-                  "Local times that come twice where it ends: take the first (default) or second, or reject the row")
+                  "Local times that come twice where it ends: which one, or reject the row (default: first)")
       ->group(csv)
       ->check(CLI::IsMember({"first", "second", "reject"}));
   // One value each time, so that a flag never takes the sources behind it.

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <memory>
+#include <string>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -28,6 +30,28 @@ int status_of(const Error& error) {
   }
 }
 
+// One line a flag where it fits: choices as a|b, the default behind the description, and the names in the environment,
+// which follow from the flags', once at the end.
+class HelpFormatter : public CLI::Formatter {
+ public:
+  HelpFormatter() { column_width(34); }
+  std::string make_option_opts(const CLI::Option* option) const override {
+    if (option->get_type_size() == 0) return "";
+    std::string type = option->get_type_name();
+    if (const auto choices = type.find('{'); choices != std::string::npos && type.ends_with('}')) {
+      type = type.substr(choices + 1, type.size() - choices - 2);
+      // Between commas, of which one may be a choice itself.
+      for (std::size_t i = 1; i + 1 < type.size(); ++i)
+        if (type[i] == ',' && type[i - 1] != '|') type[i] = '|';
+    }
+    return " " + type;
+  }
+  std::string make_option_desc(const CLI::Option* option) const override {
+    const auto value = option->get_default_str();
+    return option->get_description() + (value.empty() ? "" : fmt::format(" (default: {})", value));
+  }
+};
+
 void name_environment(CLI::App& command) {
   for (auto* const option : command.get_options()) {
     if (option->get_lnames().empty() || option->get_single_name() == "help") continue;
@@ -44,7 +68,7 @@ int main(int argc, char** argv) {
                    "penstock"};
   program.set_version_flag("--version", std::string("penstock ") + cli::kVersion);
   program.require_subcommand(1);
-  program.get_formatter()->column_width(34);
+  program.formatter(std::make_shared<HelpFormatter>());
   program.footer("Each command has its own help: penstock load --help");
   cli::add_load_command(program, status);
   cli::add_check_command(program, status);
@@ -53,7 +77,8 @@ int main(int argc, char** argv) {
   for (auto* const command : program.get_subcommands({})) {
     // Read before the flags are parsed: this option only shows it in the help and takes the name.
     command->add_option("--config", config, "TOML file with any of these flags");
-    command->get_formatter()->column_width(34);
+    command->formatter(std::make_shared<HelpFormatter>());
+    command->footer("Flags may also stand in the environment: --request-timeout is PENSTOCK_REQUEST_TIMEOUT.");
     name_environment(*command);
   }
   try {
