@@ -36,13 +36,26 @@ constexpr std::string_view kWktTokens =
     "1e300\nZ\nZM\nnan";
 constexpr std::string_view kNone;
 
+constexpr std::string_view kInfluxCsvTokens =
+    "#datatype,string,long,dateTime:RFC3339,double,string,string\n#group,false,false,false,false,true,true\n#default,_"
+    "result,,,,,\n"
+    ",result,table,_time,_value,_field,_measurement\n,,0,2024-01-01T00:00:00Z,1.5,f,m\n,"
+    "\n\"\n\"\"\nunsignedLong\nbase64Binary\nboolean\ndura"
+    "tion\n#\n#datatype\n_start\nerror\n";
+constexpr std::string_view kNdjsonTokens =
+    "{\"time\":1700000000000,\"host\":\"a\",\"v\":1.5}\n{\"a\":{\"b\":[1,2]}}\n{\"time\":\"2024-01-01T00:00:00Z\"}"
+    "\n\"v\":null\n,\n:\n{\n}\n[\n]\n"
+    "\"\n\\u00e9\ntrue\n1e400\n[{";
+
 constexpr std::array kEntries{
     Entry{"coerce", coerce, 128, kNumberTokens},
     Entry{"csv", csv, 2048, kCsvTokens},
     Entry{"cutter", cutter, 1024, kCsvTokens},
+    Entry{"influx_csv", influx_csv, 2048, kInfluxCsvTokens},
     Entry{"json", json, 2048, kJsonTokens},
     Entry{"line", line, 2048, kLineTokens},
     Entry{"mapping", mapping, 1024, kTomlTokens},
+    Entry{"ndjson", ndjson, 2048, kNdjsonTokens},
     Entry{"numbers", numbers, 128, kNumberTokens},
     Entry{"reader", reader, 2048, kCsvTokens},
     Entry{"telnet", telnet, 2048, kTelnetTokens},

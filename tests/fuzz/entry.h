@@ -45,6 +45,8 @@ void line(std::string_view input);
 void telnet(std::string_view input);
 void json(std::string_view input);
 void csv(std::string_view input);
+void influx_csv(std::string_view input);
+void ndjson(std::string_view input);
 void cutter(std::string_view input);
 void reader(std::string_view input);
 void mapping(std::string_view input);

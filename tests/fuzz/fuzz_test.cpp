@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include <chrono>
+#include <algorithm>
 #include <cstdlib>
 
 #include "fuzz/mutate.h"
@@ -23,6 +23,26 @@ TEST_P(FuzzTest, KeepsItsPromisesForTheCorpus) {
   for (const auto& [name, input] : corpus) {
     SCOPED_TRACE(name);
     entry().run(input);
+  }
+}
+
+// The first two bytes of a text's input say where it is cut: here everywhere.
+TEST_P(FuzzTest, KeepsItsPromisesWhereverTheTextIsCut) {
+  const auto name = entry().name;
+  const bool text = name == "line" || name == "telnet" || name == "json" || name == "csv" || name == "ndjson" ||
+                    name == "influx_csv" || name == "cutter" || name == "reader";
+  if (!text) GTEST_SKIP() << "nothing is cut";
+  for (auto [file, input] : corpus_of(entry(), kDatasets)) {
+    SCOPED_TRACE(file);
+    const std::size_t place = name == "csv" ? 0 : 1;
+    if (input.size() <= place) continue;
+    const unsigned most = static_cast<unsigned>(std::min<std::size_t>(256, input.size() + 1));
+    // Lines are cut at their ends only.
+    const unsigned step = name == "line" || name == "telnet" ? 8 : 1;
+    for (unsigned at = 0; at < most; at += step) {
+      input[place] = static_cast<char>(at);
+      entry().run(input);
+    }
   }
 }
 
