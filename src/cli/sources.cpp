@@ -318,6 +318,9 @@ pipeline::OpenedSource SourceOpener::open(const io::Input& input, std::uint32_t)
   Probed probed = look_at(input);
   pipeline::OpenedSource opened;
   opened.format = format::format_name(probed.format);
+  if (!options_.context_db.empty() && probed.format != format::Format::line && !probed.reader->peek(1).empty())
+    throw Error(Errc::config, fmt::format("--context-db chooses a database of a dump in line protocol; '{}' is {}",
+                                          input.name, opened.format));
   if (has_columns(probed.format)) {
     if (options_.forward_lines)
       throw Error(Errc::config,

@@ -173,6 +173,8 @@ class Tags(support.Case):
                 self.assertEqual(row["pid"], "6")
 
     def test_wrong_flags_are_refused(self):
+        self.one_message(self.load(self.file("a.telnet", telnet(0, 3)), "--context-db", "x", status=2), "--context-db",
+                         "telnet")
         path = self.file("a.line", f"m,t=a v=1 {T0_NS}\n")
         self.one_message(self.load(path, "--drop-tag", "t", "--write", "schemaless", status=2), "--drop-tag")
         self.one_message(self.load(path, "--drop-tag", "t", "--tag-as-column", "t", status=2), "--tag-as-column t")
