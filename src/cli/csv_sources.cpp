@@ -21,8 +21,9 @@ constexpr std::size_t kPieces = 128;
 constexpr std::size_t kPiece = std::size_t{64} << 10;
 // Compressed data cannot be looked at here and there, but further.
 constexpr std::size_t kCompressedHead = std::size_t{8} << 20;
-// How often the types of one super table may prove too narrow. The second time a source must have changed meanwhile.
-constexpr unsigned kMostWidenings = 2;
+// How often the types of one super table may prove too narrow. All its sources are looked at from end to end then, so
+// that what does not fit after that is refused for another reason, or its source has changed meanwhile.
+constexpr unsigned kMostWidenings = 1;
 
 }  // namespace
 

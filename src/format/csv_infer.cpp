@@ -149,6 +149,21 @@ ValueKind classify(std::string_view value) noexcept {
   return ValueKind::text;
 }
 
+std::string_view kind_name(ValueKind kind) noexcept {
+  switch (kind) {
+    case ValueKind::boolean:
+    case ValueKind::boolean_word: return "BOOL";
+    case ValueKind::integer: return "BIGINT";
+    case ValueKind::unsigned_integer: return "BIGINT UNSIGNED";
+    case ValueKind::huge_integer: return "a number beyond BIGINT UNSIGNED";
+    case ValueKind::real: return "DOUBLE";
+    case ValueKind::time: return "TIMESTAMP";
+    case ValueKind::hex_bytes: return "VARBINARY";
+    case ValueKind::wkt: return "GEOMETRY";
+    default: return "text";
+  }
+}
+
 void TypeSummary::add(std::string_view value) {
   const auto kind = classify(value);
   const auto bare = trimmed(value);

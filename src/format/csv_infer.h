@@ -39,6 +39,8 @@ enum class ValueKind : std::uint8_t {
   wkt
 };
 ValueKind classify(std::string_view value) noexcept;
+/// "BIGINT", "DOUBLE", … : the type that a value of this kind would get.
+std::string_view kind_name(ValueKind kind) noexcept;
 
 /// What the values of one column look like; summaries of several samples add up, in any order.
 struct TypeSummary {
@@ -146,6 +148,7 @@ struct CsvColumn {
   /// sample has a value in it, and it has no name or the super table is one of several: the table does not get it.
   enum class Role : std::uint8_t { ignored, timestamp, tag, field, child_name, clock, table_name, absent };
   Role role = Role::ignored;
+  bool existing = false;       ///< the super table stands there with this column
   bool inferred = false;       ///< the type comes from the sample: another value may ask for a wider one
   bool decimal_comma = false;  ///< "3,14" is a number; dots stand between groups of three digits
   bool required = false;       ///< part of the super table's composite key: NULL cannot be written

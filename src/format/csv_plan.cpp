@@ -333,6 +333,7 @@ void CsvPlanner::set_type_of(std::size_t c, const data::Column* given) {
       mapping_.decimal ? *mapping_.decimal == ',' : plan_.dialect.delimiter != ',' && summary.decimal_comma();
   if (existing != nullptr) {
     set_type(column.column, *existing);
+    column.existing = !context_.target_is_inferred;
     column.inferred = context_.target_is_inferred && given == nullptr && !tag;
     column.evidence = fmt::format("{}: so is it in the super table", data::sql_type(*existing));
     if (given != nullptr && given->type != existing->type)

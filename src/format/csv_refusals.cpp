@@ -68,6 +68,19 @@ void CsvParser::refuse_value(const Step& step, std::string_view raw, Fit fit, st
                         : std::string(data::type_name(step.type));
   const auto value = printable(raw, 40);
   std::string text;
+  if (step.column->existing && (fit == Fit::out_of_range || (fit == Fit::no_value && detail.empty()))) {
+    const auto range = range_text(step.type);
+    const auto kind = classify(csv_trimmed(raw).substr(0, 1) == std::string_view(&plan_.dialect.quote, 1)
+                                   ? unquote(raw, plan_.dialect).text
+                                   : std::string(raw));
+    return reject(
+        static_cast<std::size_t>(raw.data() - chunk_->text.data()), 0,
+        fmt::format(
+            "'{}' in column '{}' reads as {}, but the super table has it as {}{}; --null '{}' reads it as NULL, "
+            "--rename '{}=…' puts the column beside it",
+            value, name, kind_name(kind), type, range.empty() ? std::string() : fmt::format(" ({})", range), value,
+            name));
+  }
   switch (fit) {
     case Fit::out_of_range: {
       const auto range = range_text(step.type);

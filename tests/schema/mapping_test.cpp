@@ -10,8 +10,12 @@ namespace {
 TEST(CsvMapping, ReadsEveryKey) {
   const auto mapping = csv_mapping_from_toml(R"toml(
 table = "weather"
-timestamp = "time_hour"
+timestamp = ["time_hour", "clock"]
 tags = ["origin", "site"]
+tags_as_columns = ["site"]
+drop_tags = ["year"]
+table_column = ""
+decimal = ","
 columns = ["temp"]
 ignore = ["year"]
 child_table = "{origin}_{site}"
@@ -41,6 +45,10 @@ country = "de"
                                              "m.toml");
   EXPECT_EQ(mapping.table, "weather");
   EXPECT_EQ(mapping.timestamp, "time_hour");
+  EXPECT_EQ(mapping.clock, "clock");
+  EXPECT_EQ(mapping.tags_as_columns, std::vector<std::string>{"site"});
+  EXPECT_EQ(mapping.drop_tags, std::vector<std::string>{"year"});
+  EXPECT_EQ(mapping.decimal, ',');
   EXPECT_EQ(mapping.tags, (std::vector<std::string>{"origin", "site"}));
   EXPECT_EQ(mapping.header, CsvMapping::Header::no);
   EXPECT_EQ(mapping.delimiter, ';');
@@ -63,7 +71,11 @@ CsvMapping full() {
   CsvMapping mapping;
   mapping.table = "a \"b\" \\ c";
   mapping.timestamp = "t";
+  mapping.clock = "h";
   mapping.tags = {"x", "y\tz"};
+  mapping.tags_as_columns = {"x"};
+  mapping.drop_tags = {"s", "y\tz"};
+  mapping.decimal = ',';
   mapping.columns = {"a"};
   mapping.ignore = {"q"};
   mapping.rename = {{"z", "1"}, {"a", "2"}, {"m.n", "\xC3\xA4"}};
@@ -88,7 +100,10 @@ CsvMapping full() {
 }
 
 TEST(CsvMapping, SurvivesWritingAndReading) {
-  for (const auto& mapping : {CsvMapping{}, full()}) {
+  auto tables = full();
+  tables.table.clear();
+  tables.table_column = "kind";
+  for (const auto& mapping : {CsvMapping{}, full(), tables}) {
     const auto toml = to_toml(mapping);
     EXPECT_EQ(csv_mapping_from_toml(toml, "x"), mapping) << toml;
   }
