@@ -30,6 +30,24 @@ std::optional<char> one_character(const std::string& flag, const std::string& te
   return text[0];
 }
 
+// The flags that a reject file needs too, whatever its format.
+std::string name_flags(const SourceFlags& flags) {
+  std::string out;
+  const SourceFlags defaults;
+  const auto take = [&](const char* name, const std::string& value, const std::string& otherwise) {
+    if (value != otherwise) out += fmt::format(" {} {}", name, pipeline::shell_quoted(value));
+  };
+  take("--table-name-key", flags.table_name_key, defaults.table_name_key);
+  take("--child-table-tag", flags.child_table_tag, defaults.child_table_tag);
+  take("--child-table-delimiter", flags.child_table_delimiter, defaults.child_table_delimiter);
+  take("--timestamp-name", flags.timestamp_name, defaults.timestamp_name);
+  take("--default-tag-name", flags.default_tag_name, defaults.default_tag_name);
+  take("--dot-to-underscore", flags.dot_to_underscore, defaults.dot_to_underscore);
+  take("--max-record", flags.max_record, defaults.max_record);
+  if (flags.coerce) out += " --coerce";
+  return out;
+}
+
 }  // namespace
 
 std::size_t size_flag(const std::string& flag, const std::string& text) {
@@ -259,6 +277,7 @@ SourceOptions to_options(const SourceFlags& flags) {
   for (const auto& key : naming.tags_as_columns) csv.tags_as_columns.push_back(key);
   for (const auto& key : naming.drop_tags) csv.drop_tags.push_back(key);
   schema::validate(csv);
+  options.name_flags = name_flags(flags);
   auto& selection = options.selection;
   const auto now = instant_now();
   if (!flags.since.empty()) selection.since = instant_flag("--since", flags.since, csv.timezone, now);

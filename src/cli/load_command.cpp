@@ -16,9 +16,12 @@
 #include "base/text.h"
 #include "cli/exit_status.h"
 #include "cli/flags.h"
+#include "cli/instant.h"
 #include "cli/observer.h"
+#include "cli/preflight.h"
 #include "cli/signals.h"
 #include "cli/sources.h"
+#include "cli/survey.h"
 #include "cli/target.h"
 #include "cli/version.h"
 #include "client/connection.h"
@@ -45,6 +48,7 @@ struct LoadFlags {
   std::string rejects = "penstock-rejects/";
   std::string max_rejects;
   bool rejects_ok = false;
+  bool no_preflight = false;
   std::string report;
   bool allow_precision_loss = false;
   std::string ttl;
@@ -129,6 +133,7 @@ struct Lasting {
   std::shared_ptr<CsvKnowledge> csv = std::make_shared<CsvKnowledge>();
   std::stop_source stop;
   std::unique_ptr<Target> target;
+  bool looked = false;  // before the first attempt
 };
 
 // The parts of a running load; made in this order, ended in the other.
@@ -169,6 +174,7 @@ class Load {
   }
   data::Precision needed_precision();
   void prepare_target();
+  void look_before();
   std::unique_ptr<sink::Writer> make_writer();
   bool begins_anew(pipeline::RunResult& result);
   bool take_back(const std::string& table);
@@ -190,6 +196,7 @@ class Load {
   std::stop_source stop_;
   LoadObserver observer_;
   Target* target_ = nullptr;
+  TargetTimes times_;
   std::unique_ptr<schema::Catalog> catalog_;
   std::unique_ptr<schema::Growth> growth_;
   std::vector<std::string> schema_changes_;
@@ -212,7 +219,7 @@ data::Precision Load::needed_precision() {
 void Load::prepare_target() {
   if (!lasting_.target) lasting_.target = Target::resolve(flags_.target);
   target_ = lasting_.target.get();
-  TargetTimes times;
+  TargetTimes& times = times_;
   if (target_->is_null() && plan_.source.forward_lines)
     throw Error(Errc::config,
                 "--write schemaless needs a server that reads the lines: --to null: goes with --write stmt");
@@ -238,6 +245,30 @@ void Load::prepare_target() {
   });
 }
 
+// What the target and the heads of the sources tell before the first row. Throws Error(Errc::config) when the load
+// cannot work.
+void Load::look_before() {
+  if (flags_.no_preflight || target_->is_null() || std::exchange(lasting_.looked, true)) return;
+  auto connection = client::Connection::open(target_->options());
+  const auto target = look_at_target(connection, target_->options().database);
+  const auto now = instant_now();
+  DataView data;
+  data.sample = true;
+  if (!plan_.source.forward_lines)
+    data = sample_heads(plan_.inputs, plan_.source, times_, keeps_from(target, now), *catalog_);
+  LoadIntent intent;
+  intent.allow_precision_loss = flags_.allow_precision_loss;
+  intent.max_child_tables = flags_.max_child_tables;
+  std::string failures;
+  for (const auto& finding : judge(target, data, intent, now)) {
+    const auto text =
+        fmt::format("{}: {}{}", finding.subject, finding.text, finding.mend.empty() ? "" : "; mend: " + finding.mend);
+    if (finding.level == Finding::Level::warning) say("warning: " + text);
+    if (finding.level == Finding::Level::failure) failures += (failures.empty() ? "" : "; ") + text;
+  }
+  if (!failures.empty()) throw Error(Errc::config, failures + " (--no-preflight loads all the same)");
+}
+
 std::unique_ptr<sink::Writer> Load::make_writer() {
   if (target_->is_null()) return std::make_unique<sink::NullWriter>(plan_.write, observer_);
   Target::WriterSettings settings;
@@ -256,6 +287,7 @@ std::optional<int> Load::run() {
   pipeline::RunResult result;
   try {
     prepare_target();
+    look_before();
   } catch (const NothingToRead&) {
     for (const auto& error : unreadable_) result.sources.emplace_back().error = error;
     return finish(result, std::chrono::steady_clock::now() - start, SignalGuard::received());
@@ -267,10 +299,7 @@ std::optional<int> Load::run() {
   }
   say_notes();
   if (!plan_.source.forward_lines) {
-    schema::Growth::Options growth;
-    growth.timestamp_name = plan_.source.naming.timestamp_name;
-    growth.default_tag = plan_.source.naming.default_tag;
-    growth.coerce = plan_.source.coerce;
+    auto growth = growth_options(plan_.source);
     growth.on_change = [this](const std::string& statement) { schema_changes_.push_back(statement); };
     growth_ = std::make_unique<schema::Growth>(*catalog_, registry_, growth);
   }
@@ -499,6 +528,10 @@ void add_load_command(CLI::App& program, int& status) {
       ->group(outcome)
       ->capture_default_str();
   command->add_option("--max-rejects", flags->max_rejects, "Stop after N rejects, or P% of the rows")->group(outcome);
+  command
+      ->add_flag("--no-preflight", flags->no_preflight,
+                 "Do not look at the target and the sources before the first row")
+      ->group(group);
   command->add_flag("--rejects-ok", flags->rejects_ok, "End with status 0 although rows were rejected")->group(outcome);
   command->add_option("--report", flags->report, "Write the report as JSON")->group(outcome);
   command->add_flag("-q,--quiet", flags->quiet, "No progress; a report only if something went wrong")->group(outcome);

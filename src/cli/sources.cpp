@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "cli/found_mapping.h"
 #include "cli/influx_csv_source.h"
 #include "format/csv_parser.h"
 #include "format/forward_json.h"
@@ -31,21 +32,6 @@ std::int64_t last_time(const TargetTimes& times, data::Precision unit) {
   if (times.precision && times.last_ns == INT64_MAX && unit != data::Precision::nanoseconds)
     return kLastSecond * data::units_per_second(unit);
   return from_ns(times.last_ns, unit);
-}
-
-// A word of a command line.
-std::string quoted_for_shell(std::string_view text) {
-  const bool plain = !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '-' ||
-           c == '.';
-  });
-  if (plain) return std::string(text);
-  std::string out = "'";
-  for (const char c : text) {
-    if (c == '\'') out += "'\\''";
-    else out += c;
-  }
-  return out + "'";
 }
 
 // Formats whose records have members or columns, which a mapping can name.
@@ -224,18 +210,15 @@ pipeline::ParserPool::Make SourceOpener::make_text_parser(format::Format format)
 }
 
 std::string SourceOpener::load_with(const Probed& probed) const {
-  std::string flags = fmt::format("--format {}", format::format_name(probed.format));
-  if (probed.format == format::Format::line) {
-    if (options_.precision) {
-      static constexpr const char* kUnits[] = {"h", "m", "s", "ms", "us", "ns"};
-      flags += fmt::format(" --precision {}", kUnits[static_cast<std::size_t>(*options_.precision)]);
-    }
-  } else if (probed.plan) {
-    flags += fmt::format(" --table {}", probed.plan->table);
+  std::string flags = fmt::format("--format {}", format::format_name(probed.format)) + options_.name_flags;
+  // What has a mapping finds the unit of its times there.
+  if (!probed.plan && options_.precision) {
+    static constexpr const char* kUnits[] = {"h", "m", "s", "ms", "us", "ns"};
+    flags += fmt::format(" --precision {}", kUnits[static_cast<std::size_t>(*options_.precision)]);
   }
-  for (const auto& key : options_.naming.drop_tags) flags += fmt::format(" --drop-tag {}", quoted_for_shell(key));
-  for (const auto& key : options_.naming.tags_as_columns)
-    flags += fmt::format(" --tag-as-column {}", quoted_for_shell(key));
+  if (probed.plan) return flags;  // and what becomes of tags
+  for (const auto& key : options_.naming.drop_tags) flags += " --drop-tag " + pipeline::shell_quoted(key);
+  for (const auto& key : options_.naming.tags_as_columns) flags += " --tag-as-column " + pipeline::shell_quoted(key);
   return flags;
 }
 
@@ -351,6 +334,8 @@ pipeline::OpenedSource SourceOpener::open(const io::Input& input, std::uint32_t)
     opened.reject_extension = format::format_name(probed.format);
   }
   opened.load_with = load_with(probed);
+  if (probed.plan)
+    opened.reject_mapping = schema::to_toml(found_mapping(*probed.plan, options_.mapping, probed.format));
   opened.reader = std::move(probed.reader);
   return opened;
 }

@@ -38,6 +38,7 @@ struct SourceOptions {
   bool allow_precision_loss = false;
   bool coerce = false;            ///< for the schema stage
   pipeline::Selection selection;  ///< --since, --until, --limit
+  std::string name_flags;         ///< flags about names and types that were given, as a command line has them: " --x y"
 };
 
 /// What is known of the target before the first row.

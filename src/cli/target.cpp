@@ -4,7 +4,6 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <charconv>
 #include <condition_variable>
 #include <cstdlib>
 #include <mutex>
@@ -13,6 +12,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "cli/flags.h"
+#include "cli/preflight.h"
 #include "cli/secrets.h"
 #include "client/connection.h"
 #include "data/schema.h"
@@ -32,23 +32,6 @@ constexpr std::int64_t kNsPerMinute = 60'000'000'000;
 constexpr std::int64_t kLastNanosecond = 9'214'646'400'000'000'000;
 
 bool is_no_server(const std::string& to) { return to.find("://") == std::string::npos; }
-
-// The largest of KEEP's three values, as SHOW has it: "3650d,3650d,3650d"; minutes, 0 if unreadable.
-std::int64_t keep_minutes(std::string_view text) {
-  std::int64_t most = 0;
-  while (!text.empty()) {
-    std::int64_t value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc()) break;
-    text.remove_prefix(static_cast<std::size_t>(end - text.data()));
-    if (text.starts_with('d')) value *= 1440;
-    else if (text.starts_with('h')) value *= 60;
-    most = std::max(most, value);
-    const auto comma = text.find(',');
-    text = comma == std::string_view::npos ? std::string_view() : text.substr(comma + 1);
-  }
-  return most;
-}
 
 // "36500", "365d", "10y": only what CREATE DATABASE takes, so that nothing else can get into the statement.
 std::string checked_keep(const std::string& keep) {
@@ -159,20 +142,17 @@ std::optional<data::Precision> Target::wanted_precision() const {
   return data::precision_from_name(flags_.db_precision);
 }
 
-Target::Database Target::prepare_database(const std::function<data::Precision()>& needed, const std::stop_token& stop,
-                                          const Say& say) {
-  const std::string name = options_.database;
-  if (name.empty())
+client::Connection Target::connect_without_database(const std::stop_token& stop, const Say& say) {
+  if (options_.database.empty())
     throw Error(Errc::config,
                 fmt::format("--to {}: name the database behind the host, for instance {}mydb", redact(flags_.to),
                             redact(flags_.to) + (flags_.to.ends_with('/') ? "" : "/")));
   client::Options without_database = options_;
   without_database.database.clear();
-  std::optional<client::Connection> connection;
   Backoff backoff;
-  for (bool told = false; !connection;) {
+  for (bool told = false;;) {
     try {
-      connection.emplace(client::Connection::open(without_database));
+      return client::Connection::open(without_database);
     } catch (const Error& error) {
       const bool may_come = error.code() == Errc::unreachable || error.code() == Errc::timeout;
       if (!flags_.wait || !may_come || stop.stop_requested()) throw;
@@ -180,9 +160,15 @@ Target::Database Target::prepare_database(const std::function<data::Precision()>
       wait_a_little(backoff.next(), stop);
     }
   }
+}
+
+Target::Database Target::prepare_database(const std::function<data::Precision()>& needed, const std::stop_token& stop,
+                                          const Say& say) {
+  auto connection = connect_without_database(stop, say);
+  const std::string name = options_.database;
   const auto look = [&]() -> std::optional<Database> {
-    auto rows = connection->query("SELECT `precision`, `keep` FROM information_schema.ins_databases WHERE name = " +
-                                  data::quote_text(name));
+    auto rows = connection.query("SELECT `precision`, `keep` FROM information_schema.ins_databases WHERE name = " +
+                                 data::quote_text(name));
     std::optional<Database> found;
     while (rows.next()) {
       found.emplace();
@@ -200,23 +186,23 @@ Target::Database Target::prepare_database(const std::function<data::Precision()>
   };
   auto database = look();
   if (!database) {
-    if (!flags_.create_database && !sandbox_)
+    if (!makes_database())
       throw Error(Errc::config, fmt::format("database '{}' does not exist on {}; make it with --create-database "
                                             "(--db-precision, --keep, --vgroups), or with SQL",
-                                            name, connection->endpoint()));
+                                            name, connection.endpoint()));
     const auto precision = wanted_precision() ? *wanted_precision() : needed();
     std::string sql =
         fmt::format("CREATE DATABASE IF NOT EXISTS {} PRECISION '{}' KEEP {}", data::quote_identifier(name),
                     data::precision_name(precision), checked_keep(flags_.keep));
     if (flags_.vgroups > 0) sql += fmt::format(" VGROUPS {}", flags_.vgroups);
     say(sql);
-    connection->execute(sql);
+    connection.execute(sql);
     database = look();
     if (!database)
       throw Error(Errc::server,
                   fmt::format("{}: the database '{}' was made, but it cannot be seen; does user '{}' have "
                               "rights on it?",
-                              connection->endpoint(), name, options_.user));
+                              connection.endpoint(), name, options_.user));
   }
   return *database;
 }

@@ -7,6 +7,7 @@
 #include <stop_token>
 #include <string>
 
+#include "client/connection.h"
 #include "client/dsn.h"
 #include "data/types.h"
 #include "schema/catalog.h"
@@ -47,6 +48,8 @@ class Target {
   [[nodiscard]] bool is_null() const noexcept { return null_; }
   [[nodiscard]] std::string display() const;
   [[nodiscard]] const client::Options& options() const noexcept { return options_; }
+  /// Whether a missing database is made: --create-database, and always in a sandbox.
+  [[nodiscard]] bool makes_database() const noexcept { return flags_.create_database || sandbox_; }
   /// --db-precision.
   [[nodiscard]] std::optional<data::Precision> wanted_precision() const;
 
@@ -56,6 +59,9 @@ class Target {
     std::int64_t last_ns = INT64_MAX;
   };
   using Say = std::function<void(const std::string&)>;
+  /// Reaches the server (5 s; with --wait until it is there), in no database. Throws Error; a target without a database
+  /// in its name is one.
+  client::Connection connect_without_database(const std::stop_token& stop, const Say& say);
   /// Reaches the server (5 s; with --wait until it is there) and looks at the database; makes it when it is missing and
   /// --create-database was given (or the target is a sandbox), with the precision that `needed` tells. Throws Error.
   Database prepare_database(const std::function<data::Precision()>& needed, const std::stop_token& stop,

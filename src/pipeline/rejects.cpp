@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdlib>
 #include <utility>
 
 #include "base/error.h"
@@ -18,6 +19,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t kBuffer = std::size_t{256} << 10;
+// What is buffered is still written when there is no more room than this.
+constexpr std::uint64_t kLeastFree = std::uint64_t{1} << 20;
 constexpr std::uint64_t kMostFree = std::uint64_t{256} << 20;
 constexpr std::size_t kExampleBytes = 120;
 // Of a file name, so that what is put behind it still fits.
@@ -80,8 +83,9 @@ void append_number(std::string& out, Number value) {
   out.append(text, std::to_chars(text, text + sizeof text, value).ptr);
 }
 
-// Fit for a shell.
-std::string quoted(const std::string& text) {
+}  // namespace
+
+std::string shell_quoted(const std::string& text) {
   const auto plain = [](char c) {
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
            std::string_view("_-./:+=,@%").find(c) != std::string_view::npos;
@@ -91,8 +95,6 @@ std::string quoted(const std::string& text) {
   for (const char c : text) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
   return out + "'";
 }
-
-}  // namespace
 
 // One new file with a buffer; what fails names the file and the cause.
 struct Rejects::File {
@@ -170,8 +172,12 @@ Rejects::Rejects(Options options, std::vector<Source> sources)
   while (!existing.empty() && !fs::exists(existing, ignored) && existing != existing.parent_path())
     existing = existing.parent_path();
   if (!fs::is_directory(existing, ignored)) refuse(fmt::format("'{}' is no directory", existing.string()));
-  if (::access(existing.c_str(), W_OK | X_OK) != 0)
-    refuse(fmt::format("cannot write to '{}': {}", existing.string(), errno_text(errno)));
+  // Rights alone do not tell: not for root, nor of file systems that take no files.
+  std::string probe = (existing / ".penstock-XXXXXX").string();
+  const int descriptor = ::mkostemp(probe.data(), O_CLOEXEC);
+  if (descriptor < 0) refuse(fmt::format("cannot write to '{}': {}", existing.string(), errno_text(errno)));
+  ::close(descriptor);
+  ::unlink(probe.c_str());
 }
 
 Rejects::~Rejects() {
@@ -232,7 +238,7 @@ Rejects::File& Rejects::file_of(std::uint32_t source) {
     if (mapping.open(made->records.path.string() + ".mapping.toml")) {
       mapping.buffer = described.mapping;
       mapping.flush();
-      load_with += " --mapping " + quoted(mapping.path.string());
+      load_with += " --mapping " + shell_quoted(mapping.path.string());
     }
   }
   made->reason_begin = "{\"source\":";
@@ -252,7 +258,7 @@ void Rejects::check_space(const File& file) {
   if (::statvfs(folder.empty() ? "." : folder.c_str(), &info) != 0) return;
   const std::uint64_t size = static_cast<std::uint64_t>(info.f_blocks) * info.f_frsize;
   const std::uint64_t free = static_cast<std::uint64_t>(info.f_bavail) * info.f_frsize;
-  const auto least = options_.min_free_bytes.value_or(std::min(size / 20, kMostFree));
+  const auto least = options_.min_free_bytes.value_or(std::clamp(size / 20, kLeastFree, kMostFree));
   if (free < least) short_of_space_ = free;
 }
 
@@ -290,8 +296,18 @@ Rejects::Group& Rejects::group_of(const RejectedRecord& rejected) {
   return group;
 }
 
+void Rejects::refuse_without_space() const {
+  if (short_of_space_)
+    throw Error(Errc::limit,
+                fmt::format("the file system of the rejects ({}) has only {} left: stopped before they fill "
+                            "it. Make room or name another place with --rejects; for fewer rejects look at "
+                            "the reasons beside the reject file",
+                            options_.path.string(), format_bytes(static_cast<double>(*short_of_space_))));
+}
+
 void Rejects::add(const RejectedRecord& rejected) {
   const std::lock_guard lock(mutex_);
+  refuse_without_space();
   group_of(rejected);
   if (!options_.discard) {
     File& file = file_of(rejected.source);
@@ -329,12 +345,7 @@ void Rejects::check_limits(std::uint64_t rows_read) {
   const std::lock_guard lock(mutex_);
   const auto advice = " Look at the reasons" + (options_.discard ? std::string() : " beside the reject file") +
                       ", or raise --max-rejects";
-  if (short_of_space_)
-    throw Error(Errc::limit,
-                fmt::format("the file system of the rejects ({}) has only {} left: stopped before they fill "
-                            "it. Make room or name another place with --rejects; for fewer rejects look at "
-                            "the reasons beside the reject file",
-                            options_.path.string(), format_bytes(static_cast<double>(*short_of_space_))));
+  refuse_without_space();
   if (count_ > options_.max_rejects)
     throw Error(Errc::limit,
                 fmt::format("more than {} records were rejected.{}", format_count(options_.max_rejects), advice));
@@ -367,6 +378,7 @@ void Rejects::remove_files() noexcept {
       stream->buffer.clear();
       ::unlink(stream->path.c_str());
     }
+    ::unlink((file->records.path.string() + ".mapping.toml").c_str());
     file.reset();
   }
 }

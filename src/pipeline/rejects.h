@@ -24,6 +24,9 @@ struct RejectedRecord {
   std::string_view record;  ///< as it was read, without its line end
 };
 
+/// A word of a command line as a shell reads it: in single quotes where it must be.
+std::string shell_quoted(const std::string& text);
+
 /// Where rejected records go: a file a source in the format of the input, so that it loads again after mending, beside
 /// it `….reasons.jsonl` with one JSON object a record, and for CSV `….mapping.toml`, which says how its columns are to
 /// be read (a few bad records are no sample to infer that from). Any thread. Files appear with the first reject; an
@@ -47,7 +50,7 @@ class Rejects {
     double early_share = 0.5;  ///< more than this of the first `early_rows` stops the load
     std::uint64_t early_rows = 10'000;
     bool discard = false;  ///< count only: `check`
-    /// A file system with less free space takes no more rejects; empty: a twentieth of it, at most 256 MiB.
+    /// A file system with less free space takes no more rejects; empty: a twentieth of it, 1 to 256 MiB.
     std::optional<std::uint64_t> min_free_bytes;
   };
   /// Finds out now whether files can be made there. Throws Error(Errc::config).
@@ -64,7 +67,8 @@ class Rejects {
     add(rejected);
     check_limits(rows_read);
   }
-  /// The two halves of put(), for who has several records that all count.
+  /// The two halves of put(), for who has several records that all count. Once the file system is full add() throws
+  /// Error(Errc::limit) and does not take the record.
   void add(const RejectedRecord& rejected);
   void check_limits(std::uint64_t rows_read);
   /// A record too long to hold comes in pieces: each but the last through here, then put() with the last one.
@@ -98,6 +102,7 @@ class Rejects {
   File& file_of(std::uint32_t source);
   Group& group_of(const RejectedRecord& rejected);
   void check_space(const File& file);
+  void refuse_without_space() const;
 
   mutable std::mutex mutex_;
   Options options_;

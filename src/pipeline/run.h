@@ -72,6 +72,9 @@ struct Selection {
                                      ///< reading stops behind the last
 };
 
+/// Leaves out the rows outside the selection's time window.
+void leave_out_by_time(const Selection& selection, data::RowSet& rows);
+
 /// Everything a run needs; all of it outlives the run.
 struct RunPlan {
   std::vector<io::Input> inputs;
