@@ -3,6 +3,7 @@
 import csv
 import io
 import random
+import signal
 
 import support
 
@@ -13,16 +14,6 @@ def rows_of(count, value, start=1_700_000_000):
 
 class Widening(support.Case):
     """Values that contradict a type that was inferred from a sample."""
-
-    # More than is looked at as a whole, so that the odd value is not among the sampled ones.
-    ROWS = support.scaled(1_700_000)
-
-    def big(self, name, odd, at=0.71, tail=""):
-        # 24 bytes a row; the sample strides over the file, and a single value in it is seldom met.
-        rows = [f"{1_700_000_000 + k},{k % 1000:04d}1,x\n".replace(",0", ",1") for k in range(self.ROWS)]
-        place = int(self.ROWS * at)
-        rows[place] = f"{1_700_000_000 + place},{odd},x\n"
-        return self.file(name, "ts,v,pad_pad_pad\n" + "".join(rows) + tail), place
 
     def gzipped(self, name, odd_rows, rows=600_000):
         """Compressed data is looked at only at its start: what comes late is never in the sample."""
@@ -96,6 +87,30 @@ class Widening(support.Case):
         outcome = self.run_program("check", path, status=0, timeout=300)
         self.assertIn("`v` DOUBLE", outcome.out)
         self.assertIn("500,000 rows, 0 rejected", outcome.out)
+
+    def test_interrupted_in_between(self):
+        rows = 1_500_000
+        path = self.gzipped("i.csv.gz", {rows - 3: "word,late"}, rows)
+        running = self.start_load(path)
+        running.wait_for(lambda _, err: "looking at all of its data" in err, timeout=120)
+        running.signal(signal.SIGINT)
+        done = self.finish_load(running, status=130, timeout=120)
+        self.assertIn("interrupted", done.report["outcome"])
+        self.assertEqual(done.report["restarts"], [])
+        # The table is there as it was, and the same command mends it.
+        self.assertGreater(self.count("i"), 0)
+
+    def test_a_table_that_others_write_to_is_not_dropped(self):
+        rows = 600_000
+        path = self.gzipped("o.csv.gz", {rows - 3: "word,late"}, rows)
+        running = self.start_load(path, "--max-rate", "200k/s")
+        to = self.server.dsn(self.db)
+        running.wait_for(lambda *_: self.run_program("query", "insert into other using o tags ('x') (ts, v) values "
+                                                     "(1600000000000, 1)", "--to", to).status == 0, timeout=60)
+        done = self.finish_load(running, status=1, timeout=200)
+        self.assert_rows(done, read=rows, written=rows - 1, rejected=1)
+        self.assertIn("another program writes to it", done.err)
+        self.assertEqual(self.count("o"), rows)
 
     def test_to_nowhere(self):
         path = self.gzipped("n.csv.gz", {499_000: "2.5,late"}, 500_000)
