@@ -40,9 +40,12 @@ std::string to_text(const CheckReport& report) {
     for (const auto& why : source.why) out += fmt::format("  {}\n", why);
     for (std::size_t i = 0; i < std::min(kShownColumns, source.columns.size()); ++i) {
       const auto& column = source.columns[i];
+      // The evidence begins with the type that it speaks for, which stands before it with its width.
+      const auto colon = column.evidence.find(": ");
+      const bool repeated = colon != std::string::npos && column.type.starts_with(column.evidence.substr(0, colon));
+      const auto evidence = repeated ? column.evidence.substr(colon + 2) : column.evidence;
       out += fmt::format("  {}: {}{}{}\n", printable(column.name), column.becomes,
-                         column.type.empty() ? "" : " " + column.type,
-                         column.evidence.empty() ? "" : " (" + column.evidence + ")");
+                         column.type.empty() ? "" : " " + column.type, evidence.empty() ? "" : " (" + evidence + ")");
     }
     if (source.columns.size() > kShownColumns)
       out += fmt::format("  … and {} more (all of them with --json)\n", source.columns.size() - kShownColumns);
@@ -56,7 +59,7 @@ std::string to_text(const CheckReport& report) {
   out += fmt::format("\nchild tables  {}\n", format_count(report.child_tables));
   out += fmt::format("load time     about {} at {}{}\n",
                      format_duration(std::chrono::nanoseconds(static_cast<std::int64_t>(report.seconds * 1e9))),
-                     report.rate, report.rate_given ? "" : " (an assumption: say --rate; bench write measures it)");
+                     report.rate, report.rate_given ? "" : " (an assumption: --rate says another)");
   if (!report.rejects.empty()) out += "rejects\n";
   for (const auto& group : report.rejects) {
     out += fmt::format("  {:>10}  {}{}\n", format_count(group.count), group.reason, code_text(group.code));

@@ -235,6 +235,10 @@ class Explainer {
         tag_values += (tag_values.empty() ? "" : ", ") + text;
       }
     }
+    if (tag_names.empty() && !found.table.tags.empty()) {
+      tag_names = data::quote_identifier(found.table.tags[0].name);
+      tag_values = "NULL";
+    }
     auto& fields = one["fields"] = nlohmann::ordered_json::array();
     for (std::size_t f = 0; f < shape.fields.size(); ++f) {
       const bool null = shape.nullable && data::Shape::is_null(row, shape.fields.size(), f);

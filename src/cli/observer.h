@@ -28,7 +28,7 @@ class LoadObserver : public sink::WriteObserver {
                 std::string_view reason) override {
     counters_.rows_rejected.fetch_add(1, std::memory_order_relaxed);
     rejects_.put({chunk.chunk.source, pipeline::line_of(chunk, row.offset), chunk.chunk.offset + row.offset, 0, code,
-                  true, reason, chunk.record(row)},
+                  true, reason, chunk.record(row), chunk.rows.head_of(row.offset)},
                  counters_.rows_read.load(std::memory_order_relaxed));
   }
   void acknowledged(std::uint64_t rows, std::uint64_t merged, std::uint64_t by_precision, std::uint64_t runs,

@@ -282,9 +282,6 @@ void SourceOpener::open_ndjson(const io::Input& input, Probed& probed, pipeline:
 }
 
 void SourceOpener::open_influx_csv(const io::Input& input, Probed& probed, pipeline::OpenedSource& opened) {
-  // The description of the first table: rejects of others with other columns need theirs.
-  const auto head = probed.reader->peek(kHead);
-  opened.reject_header = format::influx_csv_first_head(head);
   format::InfluxCsvOptions csv;
   csv.naming = options_.naming;
   csv.range = {times_.first_ns, times_.last_ns};

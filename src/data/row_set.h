@@ -102,11 +102,16 @@ struct Reject {
   std::uint32_t line = 0;  ///< in the chunk, from 1; 0: not counted; filled by the pipeline
 };
 
-/// A place in the text that no row tells of, but that decides what the rows behind it are ("# CONTEXT-DATABASE: x" of a
-/// dump): chunks are parsed in any order, so parsers note it and the serial stage judges.
+/// A place in the text that no row tells of, but that says what the rows behind it are: chunks are parsed in any order,
+/// so parsers note it and the serial stage judges.
 struct Mark {
+  enum class Kind : std::uint8_t {
+    database,  ///< rows of this database follow ("# CONTEXT-DATABASE: x" of a dump)
+    head,      ///< the lines that describe the rows that follow: a reject file needs them too (annotated CSV)
+  };
   std::uint32_t offset = 0;  ///< in the chunk's text
   std::string_view text;     ///< in the RowSet's memory (add_name())
+  Kind kind = Kind::database;
 };
 
 /// The rows of one chunk. Filled by one worker, then handed on; immutable once the schema stage is done with it.
@@ -182,6 +187,15 @@ class RowSet {
   [[nodiscard]] std::span<Fresh> fresh() noexcept { return fresh_; }
   [[nodiscard]] std::vector<Reject>& rejects() noexcept { return rejects_; }
   [[nodiscard]] std::span<const Mark> marks() const noexcept { return marks_; }
+  /// The lines that describe the record at `offset`, without the last line end; empty where records need none.
+  [[nodiscard]] std::string_view head_of(std::uint32_t offset) const noexcept {
+    std::string_view head;
+    for (const auto& mark : marks_) {
+      if (mark.offset > offset) break;
+      if (mark.kind == Mark::Kind::head) head = mark.text;
+    }
+    return head;
+  }
   /// Records that leave_out_rows() and leave_out_rejects() took away.
   [[nodiscard]] std::size_t left_out() const noexcept { return left_out_rows_ + left_out_rejects_; }
   /// All records, also rejected and left out ones; before the schema stage, which rejects rows that are counted here.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -51,6 +52,15 @@ bool is_pattern(const CsvMapping& mapping) { return mapping.time_format.find('%'
 TimeReader pattern_reader(const CsvMapping& mapping) {
   return {TimeFormat::parse(mapping.time_format), Precision::nanoseconds, nullptr, CsvMapping::DstGap::shift,
           CsvMapping::DstFold::first};
+}
+
+/// Whether a pattern is not empty and has no word of its own: the name of a zone would be passed over.
+bool is_bare(std::string_view pattern) {
+  for (std::size_t i = 0; i < pattern.size(); ++i) {
+    if (pattern[i] == '%') ++i;
+    else if (pattern[i] != 'T' && std::isalpha(static_cast<unsigned char>(pattern[i])) != 0) return false;
+  }
+  return !pattern.empty();
 }
 
 /// A copy with the bytes behind it that TimeReader may look at.
@@ -149,7 +159,77 @@ void CsvPlanner::find_timestamp() {
     return summary.values() > 0 && summary.counts[static_cast<std::size_t>(ValueKind::integer)] == summary.values();
   };
   if (by_name(integers, kEpochNames.size(), kEpochNames.data())) return choose(best, "by its name");
+  for (const bool named : {true, false}) {
+    for (std::size_t c = 0; c < columns.size(); ++c) {
+      const auto& name = columns[c].csv_name;
+      if ((has_one_of(name, kDateNames) || has_one_of(name, kClockNames)) != named) continue;
+      pattern_ = pattern_of(c);
+      if (!pattern_.empty() && join_clock(c)) return choose(c, fmt::format("read as '{}'", pattern_));
+    }
+  }
+  pattern_.clear();
   fail_without_timestamp();
+}
+
+// A date alone takes the time of day from the column that is called so. False: there is one that cannot be read, so
+// that all rows of a day would have one time.
+bool CsvPlanner::join_clock(std::size_t c) {
+  const auto has_clock = [](std::string_view pattern) {
+    return std::min(pattern.find("%H"), pattern.find("%I")) != std::string_view::npos;
+  };
+  if (has_clock(pattern_)) return true;
+  for (std::size_t other = 0; other < plan_.columns.size(); ++other) {
+    if (other == c || !has_one_of(plan_.columns[other].csv_name, kClockNames)) continue;
+    for (const auto& record : sample_.first_records()) {
+      if (std::max(c, other) >= record.size() || record[c].empty() || record[other].empty()) continue;
+      const auto both = suggested_time_format(record[c] + " " + record[other]);
+      if (!has_clock(both) || !is_bare(both)) return false;
+      pattern_ += " " + both.substr(std::min(both.find("%H"), both.find("%I")));
+      plan_.clock = other;
+      return true;
+    }
+  }
+  return true;
+}
+
+// The one way to read the dates of a column that are written out (31.12.2024, 12/31/2024 5:00 PM); empty when there is
+// none, or when day and month could change places.
+std::string CsvPlanner::pattern_of(std::size_t c) const {
+  if (mapping_.time_format != "auto") return {};
+  std::vector<std::string> values;
+  for (const auto& record : sample_.first_records())
+    if (c < record.size() && !record[c].empty()) values.push_back(padded(record[c]));
+  if (values.empty()) return {};
+  const auto count = [&](const std::string& pattern) {
+    TimeReader reader({TimeFormat::Kind::pattern, 0, pattern}, Precision::nanoseconds, nullptr,
+                      CsvMapping::DstGap::shift, CsvMapping::DstFold::first);
+    std::int64_t time = 0;
+    return static_cast<std::size_t>(std::count_if(values.begin(), values.end(), [&](const std::string& value) {
+      return reader.read(value, time) == TimeStatus::ok;
+    }));
+  };
+  std::string pattern;
+  for (std::size_t i = 0; i < values.size() && pattern.empty(); ++i) pattern = suggested_time_format(values[i]);
+  // A year of two digits may be a day as well, digits alone may be anything.
+  if (!is_bare(pattern) || pattern.find("%y") != std::string::npos || pattern.starts_with("%Y%m%d")) return {};
+  auto good = count(pattern);
+  // Nobody writes the month first with dots.
+  const bool one_way =
+      pattern.starts_with("%d.%m.") || pattern.starts_with("%Y") || pattern.find("%m") == std::string::npos;
+  if (!one_way) {
+    auto swapped = pattern;
+    for (auto& letter : swapped) {
+      if (letter == 'd') letter = 'm';
+      else if (letter == 'm') letter = 'd';
+    }
+    const auto other = count(swapped);
+    if (other == good) return {};
+    if (other > good) {
+      pattern = swapped;
+      good = other;
+    }
+  }
+  return good * 10 >= values.size() * 9 ? pattern : std::string();
 }
 
 // A date without a clock, and a column whose header and values say that it has the time of day.
@@ -215,8 +295,10 @@ std::pair<TimeFormat, int> CsvPlanner::time_format(std::size_t c) const {
   const bool key = c == plan_.timestamp;
   TimeFormat format;
   const auto& given = mapping_.time_format;
-  if (given != "auto" && given != "epoch" &&
-      (key || (is_pattern(mapping_) && times.iso + times.plausible_epochs() == 0))) {
+  if (key && !pattern_.empty()) {
+    format = TimeFormat::parse(pattern_);
+  } else if (given != "auto" && given != "epoch" &&
+             (key || (is_pattern(mapping_) && times.iso + times.plausible_epochs() == 0))) {
     format = TimeFormat::parse(given);
   } else if (!(key && plan_.clock) && times.iso == 0 &&
              (times.plausible_epochs() + times.other_numbers > 0 || given == "epoch")) {

@@ -47,6 +47,8 @@ class CsvPlanner {
   [[nodiscard]] bool holds_clocks(std::size_t c) const;
   void find_clock();
   bool find_joined_by_pattern();
+  [[nodiscard]] std::string pattern_of(std::size_t c) const;
+  bool join_clock(std::size_t c);
   [[noreturn]] void fail_without_timestamp() const;
   [[nodiscard]] const data::Column* existing_column(const CsvColumn& column) const;
   /// What is known of a column's values: of all sources of the table, or the sample's.
@@ -59,6 +61,7 @@ class CsvPlanner {
   const PlanContext context_;
   const data::SuperTable* target_;
   CsvPlan plan_;
+  std::string pattern_;  ///< of the timestamp, when it was found by how its values are written
 };
 
 }  // namespace penstock::format

@@ -148,12 +148,23 @@ void InfluxCsvParser::Work::parse(const io::Chunk& chunk, data::RowSet& rows) {
   rows.set_lines(static_cast<std::uint64_t>(std::count(text.begin(), text.end(), '\n')));
   const char* const end = text.data() + text.size();
   const char* p = text.data() + (chunk.offset == 0 && text.starts_with("\xEF\xBB\xBF") ? 3 : 0);
+  const InfluxCsvTable* noted = nullptr;
+  const auto note_head = [&](const char* at) {
+    const auto* const table = state.table().get();
+    if (table == noted) return;
+    noted = table;
+    rows.note_mark({static_cast<std::uint32_t>(at - text.data()), rows.add_name(table->head), data::Mark::Kind::head});
+  };
+  note_head(p);
   while (p < end) {
     const char* const stop = influx_csv_record_end(p, end);
     std::string_view record(p, static_cast<std::size_t>(stop - p));
     const auto offset = static_cast<std::size_t>(p - text.data());
     p = stop == end ? end : stop + 1;
-    if (state.take(record)) continue;
+    if (state.take(record)) {
+      note_head(p);
+      continue;
+    }
     if (record.ends_with('\r')) record.remove_suffix(1);
     Refusal why;
     if (row(record, *state.table(), offset, why)) continue;

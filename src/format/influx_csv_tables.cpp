@@ -128,7 +128,9 @@ bool InfluxCsvState::take(std::string_view record) {
       groups_.clear();
       defaults_.clear();
       in_head_ = true;
+      head_.clear();
     }
+    head_.append(record) += '\n';
     auto cells = cells_of(record);
     // "#datatype measurement,tag": the first column's annotation stands behind the name.
     const auto blank = cells[0].find(' ');
@@ -149,6 +151,7 @@ void InfluxCsvState::read_header(std::string_view record) {
   auto made = std::make_shared<InfluxCsvTable>();
   auto& table = *made;
   table.header = record;
+  table.head = std::exchange(head_, {}).append(record);
   const auto names = cells_of(record);
   const auto index = [&](std::string_view name) {
     const auto found = std::find(names.begin(), names.end(), name);
@@ -300,19 +303,6 @@ bool read_influx_time(std::string_view text, std::int64_t& ns, unsigned& digits)
   if (seconds > kMost || seconds < -kMost) return false;
   ns = seconds * 1'000'000'000 + fraction;
   return true;
-}
-
-std::string_view influx_csv_first_head(std::string_view head) {
-  if (head.starts_with("\xEF\xBB\xBF")) head.remove_prefix(3);
-  InfluxCsvState state;
-  const char* const end = head.data() + head.size();
-  for (const char* p = head.data(); p < end;) {
-    const char* const stop = influx_csv_record_end(p, end);
-    state.take({p, static_cast<std::size_t>(stop - p)});
-    if (state.table()) return without_cr(head.substr(0, static_cast<std::size_t>(stop - head.data())));
-    p = stop == end ? end : stop + 1;
-  }
-  return {};
 }
 
 data::Precision influx_csv_precision(std::string_view head) {

@@ -36,6 +36,7 @@ struct InfluxCsvTable {
   int time = -1;
   int error = -1;       ///< the message column of a table that tells of an error
   std::string header;   ///< as in the text
+  std::string head;     ///< annotations and header as in the text, without the last line end
   std::string problem;  ///< why no row of it can be placed; empty: they can
 };
 
@@ -52,6 +53,7 @@ class InfluxCsvState {
   void read_header(std::string_view record);
   std::vector<std::string> types_, groups_, defaults_;
   bool in_head_ = false;
+  std::string head_;
   std::shared_ptr<const InfluxCsvTable> table_;
 };
 
@@ -77,9 +79,6 @@ class InfluxCsvOutline {
 
 /// RFC 3339, or an integer of nanoseconds since 1970. False: neither, or outside of what nanoseconds can say.
 bool read_influx_time(std::string_view text, std::int64_t& ns, unsigned& digits) noexcept;
-
-/// Annotations and header of the first table, without the last line end; empty when they are not whole.
-std::string_view influx_csv_first_head(std::string_view head);
 
 /// The precision that the times at the start of a source need.
 data::Precision influx_csv_precision(std::string_view head);

@@ -148,6 +148,7 @@ struct Rejects::File {
   Stream records;
   Stream reasons;
   bool one_line = false;     // a record takes one line, whatever it was before
+  std::string head;          // that the last record stands behind
   std::string reason_begin;  // of a reasons line: the same for all records of the source
   std::string reason_end;
 };
@@ -312,6 +313,12 @@ void Rejects::add(const RejectedRecord& rejected) {
   if (!options_.discard) {
     File& file = file_of(rejected.source);
     auto& records = file.records.buffer;
+    if (!rejected.head.empty() && rejected.head != file.head) {
+      if (!file.head.empty()) records += '\n';
+      records += rejected.head;
+      records += '\n';
+      file.head = rejected.head;
+    }
     const auto begin = records.size();
     records += rejected.record;
     if (file.one_line)

@@ -21,7 +21,9 @@ struct RejectedRecord {
   std::int32_t code = 0;     ///< the server's; 0 none
   bool by_server = false;    ///< refused by the server, not by us
   std::string_view reason;
-  std::string_view record;  ///< as it was read, without its line end
+  std::string_view record;     ///< as it was read, without its line end
+  /// Lines that must stand before it in the reject file, without the last line end; empty: none beyond the source's.
+  std::string_view head = {};
 };
 
 /// A word of a command line as a shell reads it: in single quotes where it must be.

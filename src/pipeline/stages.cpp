@@ -221,7 +221,7 @@ std::size_t DispatchStage::write_rejects(sink::ParsedChunk& chunk, std::exceptio
       counted = reject.offset;
       plan_.rejects->add({chunk.chunk.source, chunk.first_line + line, chunk.chunk.offset + reject.offset,
                           reject.column, reject.reason.code, false, reject.reason.text,
-                          chunk.chunk.text.substr(reject.offset, reject.length)});
+                          chunk.chunk.text.substr(reject.offset, reject.length), chunk.rows.head_of(reject.offset)});
       ++done;
     }
   } catch (...) {

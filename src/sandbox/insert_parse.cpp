@@ -355,10 +355,11 @@ std::int64_t InsertParser::run() {
   return store_batches(**database_, batches_, EqualRows::last_value);
 }
 
-void InsertParser::prepare() {
+std::unique_ptr<LockedDatabase> InsertParser::prepare() {
   head();
   table();
   if (!at_end()) refuse(0x0200, "single table allowed in one stmt");
+  return std::move(database_);
 }
 
 Answer run_insert(SessionContext& context, std::string_view sql) {

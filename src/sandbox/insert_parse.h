@@ -39,8 +39,9 @@ class InsertParser {
 
   /// Runs the statement; returns the affected rows.
   std::int64_t run();
-  /// Fills the prepared target. Table and super table are checked where they are named.
-  void prepare();
+  /// Fills the prepared target. Table and super table are checked where they are named. Returns the database, still
+  /// locked since the places in the target were looked up; null when the statement names nothing that is in one.
+  std::unique_ptr<LockedDatabase> prepare();
 
  private:
   void head();

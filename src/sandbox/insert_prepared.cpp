@@ -147,9 +147,9 @@ std::shared_ptr<Prepared> Prepared::make(SessionContext& context, std::string_vi
   if (!is_insert_values(sql)) refuse(0x2600, "stmt only support 'SELECT' or 'INSERT'");
   made->is_insert = true;
   auto& t = made->target;
-  InsertParser(context, sql, &t).prepare();
+  const auto locked = InsertParser(context, sql, &t).prepare();
   made->database = t.database.empty() ? context.database : t.database;
-  const LockedDatabase db = open_database(context, made->database);
+  const LockedDatabase db = locked ? std::move(*locked) : open_database(context, made->database);
   made->definition = !t.super.empty() ? t.super : t.table;
   const auto bind_name = [&] {
     PreparedField field;

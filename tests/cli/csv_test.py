@@ -47,7 +47,7 @@ class Widening(support.Case):
         done = self.load(path, status=1, timeout=300)
         self.assert_rows(done, read=rows, written=rows - 1, rejected=1)
         rejects = list((self.dir / "penstock-rejects").iterdir())
-        self.assertEqual(sorted(p.name for p in rejects), ["r.csv.rejects.csv", "r.csv.rejects.csv.reasons.jsonl"])
+        self.assertEqual(sorted(p.name for p in rejects), ["r.csv.rejects.csv", "r.csv.rejects.csv.mapping.toml", "r.csv.rejects.csv.reasons.jsonl"])
         self.assertEqual((self.dir / "penstock-rejects" / "r.csv.rejects.csv").read_text(),
                          "ts,v,s\n1700000005,1,too,many,fields\n")
 
@@ -131,9 +131,13 @@ class Dirty(support.Case):
         self.assertEqual(rows, [
             {"Datum": "2023-12-31T22:59:00.000Z", "Wert": 1234.5, "Menge": 7, "_tag_null": None},
             {"Datum": "2023-12-31T23:01:00.000Z", "Wert": -0.25, "Menge": 8, "_tag_null": None}])
-        # Without the form nothing is loaded, and the message names it.
-        outcome = self.load(self.file("g.csv", text), status=2)
-        self.one_message(outcome, "--time-format", "%d.%m.%Y")
+        # The form is found where it can be only one.
+        done = self.load(self.file("g.csv", text), "--timezone", "Europe/Berlin")
+        self.assertIn("'Datum' and 'Uhrzeit' together", done.err)
+        self.assertEqual([row["Datum"] for row in self.query("select `Datum` from g order by 1")],
+                         ["2023-12-31T22:59:00.000Z", "2023-12-31T23:01:00.000Z"])
+        # What may be the time of day, but cannot be read, is not passed over.
+        self.one_message(self.load(self.file("h.csv", text.replace("23:59", "23:59 CET")), status=2), "--time-format")
 
     def test_date_and_time_apart(self):
         for name, header, first, flags in (
@@ -226,7 +230,7 @@ class Dirty(support.Case):
                     self.assertIn(part, done.report["sources"][0]["error"])
         for name, content, flags, parts in (
                 ("none.csv", b"a,b\n1,2\n", (), ("--timestamp",)),
-                ("us.csv", b"when,b\n12/31/2023 11:59 PM,2\n", (), ("--time-format '%m/%d/%Y %I:%M %p'",)),
+                ("us.csv", b"when,b\n11/12/2023 11:59 PM,2\n", (), ("--time-format '%m/%d/%Y %I:%M %p' (or %d/%m)",)),
                 ("zone.csv", b"when,b\n31.12.2023 23:59 CET,2\n", (), ("--time-format '%d.%m.%Y %H:%M CET'",)),
                 ("clock.csv", b"ts,b\n1700000000,2\n", ("--time-format", "%H:%M"), ("no year",)),
                 ("typo.csv", b"ts,b\n1700000000,2\n", ("--time-format", "%Q"), ("%Q",)),

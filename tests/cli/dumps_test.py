@@ -155,6 +155,26 @@ class InfluxDumps(support.Case):
         self.assertEqual(self.query_one("select count(*) from `cpu` where usage is null or `count` is null or note is null"), 0)
 
 
+    def test_rejects_of_annotated_csv_load_after_mending(self):
+        def table(number, kind, rows):
+            head = (f"#group,false,false,false,false,true,true{',true' * number}\n"
+                    f"#datatype,string,long,dateTime:RFC3339,{kind},string,string{',string' * number}\n"
+                    f"#default,_result,,,,,{',' * number}\n"
+                    f",result,table,_time,_value,_field,_measurement{''.join(f',tag{k}' for k in range(number))}\n")
+            return head + "".join(f",,{number},2024-01-01T00:00:{k:02d}Z,{value},f{number},m{',x' * number}\n"
+                                  for k, value in enumerate(rows))
+        text = table(0, "double", [1.5, "one", 2.5]) + "\n" + table(2, "long", [7, "two", "three"]) + "\n" + table(1, "boolean", ["true"])
+        path = self.file("a.csv", text)
+        self.assert_rows(self.load(path, status=1), read=7, written=4, rejected=3)
+        [rejected] = (self.dir / "penstock-rejects").glob("*.csv")
+        kept = rejected.read_text()
+        self.assertEqual(kept.count("#datatype"), 2)
+        mended = self.file("mended.csv", kept.replace(",one,", ",9.5,").replace(",two,", ",8,").replace(",three,", ",9,"))
+        self.assert_rows(self.load(mended), read=3, written=3)
+        self.assertEqual(self.query_one("select count(f0) from `m`"), 3)
+        self.assertEqual(self.query_one("select sum(f2) from `m`"), 24)
+
+
 class Tags(support.Case):
     def test_tags_are_left_out_or_become_columns(self):
         line = "".join(f"m,host=h{k % 2},request=r{k},pid={k % 7} v={k}i {T0_NS + k * 10**6}\n" for k in range(100))

@@ -130,6 +130,17 @@ TEST(CsvInfer, FindsTheTimestamp) {
                  "no column holds timestamps that can be recognised (a = 1, when = 02/01/2021 10:00); if '02/01/2021 "
                  "10:00' in column 'when' is meant: --timestamp 'when' --time-format '%m/%d/%Y %H:%M' (or %d/%m)");
   }
+  // What only one order of day and month can mean needs no word.
+  EXPECT_EQ(inferred("a,when\n1,02/01/2021 10:00\n2,02/13/2021 10:00\n"),
+            "a BIGINT; time when pattern '%m/%d/%Y %H:%M'; ms");
+  EXPECT_EQ(inferred("a,when\n1,02/01/2021 10:00\n2,13/02/2021 10:00\n"),
+            "a BIGINT; time when pattern '%d/%m/%Y %H:%M'; ms");
+  EXPECT_EQ(inferred("Zeit;a\n01.02.2021 10:00:01;7\n"), "time Zeit pattern '%d.%m.%Y %H:%M:%S'; a BIGINT; ms");
+  EXPECT_EQ(inferred("at,a\n\"Feb 1, 2021\",7\n"), "time at pattern '%b %d, %Y'; a BIGINT; ms");
+  EXPECT_EQ(inferred("Uhrzeit;Datum;a\n7:05;31.12.2020;1\n"),
+            "clock Uhrzeit; time Datum pattern '%d.%m.%Y %H:%M'; a BIGINT; ms");
+  EXPECT_THROW((void)inferred("Uhrzeit;Datum;a\n7:05 CET;31.12.2020;1\n"), Error);
+  EXPECT_THROW((void)inferred("when,b\n31.12.2023 23:59 CET,2\n"), Error);
   CsvMapping mapping;
   mapping.time_format = "%m/%d/%Y %H:%M";
   EXPECT_EQ(inferred("a,when\n1,02/01/2021 10:00\n", mapping), "a BIGINT; time when pattern '%m/%d/%Y %H:%M'; ms");
