@@ -1,5 +1,4 @@
-// Line protocol to rows, one thread, one text of about 8 MiB parsed again and again into new row sets.
-// The first pass is checked: every line must become a row, and the same rows as on the general path.
+// Line protocol to rows, one thread.
 
 #include "format/line_parser.h"
 
@@ -11,29 +10,12 @@
 #include <random>
 #include <string>
 
+#include "format/line_text.h"
+
 namespace penstock::format {
 namespace {
 
-constexpr std::size_t kTextBytes = 8 << 20;
 constexpr std::int64_t kStart = 1'767'225'600'000'000'000;
-
-struct Text {
-  std::string bytes;
-  std::size_t lines = 0;
-  [[nodiscard]] io::Chunk chunk() const {
-    io::Chunk chunk;
-    chunk.offset = 1;
-    chunk.text = std::string_view(bytes).substr(0, bytes.size() - io::kPadding);
-    return chunk;
-  }
-};
-
-Text make(const std::function<std::string(std::size_t line)>& line) {
-  Text text;
-  while (text.bytes.size() < kTextBytes) text.bytes += line(text.lines++) + '\n';
-  text.bytes.append(io::kPadding, '\0');
-  return text;
-}
 
 std::string cpu_tags(std::size_t host) {
   static constexpr const char* kRegions[] = {"eu-central-1", "us-west-2", "ap-southeast-1"};
@@ -122,57 +104,17 @@ Text strings() {
   });
 }
 
-void check(const Text& text, benchmark::State& state) {
-  std::uint64_t sums[2] = {};
-  for (const bool predict : {false, true}) {
-    schema::Registry registry;
-    LineOptions options;
-    options.predict = predict;
-    LineParser parser(registry, options);
-    for (int pass = 0; pass < 2; ++pass) {
-      data::RowSet rows;
-      parser.parse(text.chunk(), rows);
-      if (rows.row_count() != text.lines || !rows.rejects().empty()) state.SkipWithError("not every line became a row");
-      rows.for_each_row([&](const data::Row& row) {
-        const auto& shape = rows.shapes()[row.shape];
-        auto& sum = sums[predict];
-        sum = sum * 31 + static_cast<std::uint64_t>(row.time) + row.child + row.offset + row.length;
-        for (std::size_t i = 0; i < shape.fields.size(); ++i)
-          sum = sum * 31 + (data::is_variable(shape.fields[i].type)
-                                ? std::hash<std::string_view>()(data::text_of(row.slots()[i]))
-                                : row.slots()[i]);
-      });
-    }
-  }
-  if (sums[0] != sums[1]) state.SkipWithError("prediction changes the rows");
-}
+constexpr auto& bench = run<LineParser, LineOptions>;
 
-void run(benchmark::State& state, const Text& text, bool predict = true) {
-  check(text, state);
-  schema::Registry registry;
-  LineOptions options;
-  options.predict = predict;
-  LineParser parser(registry, options);
-  const auto chunk = text.chunk();
-  for (auto _ : state) {
-    data::RowSet rows;
-    parser.parse(chunk, rows);
-    for (const auto& [series, row] : rows.fresh()) series->set_state(data::Series::State::admitted);
-    benchmark::DoNotOptimize(rows.row_count());
-  }
-  state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations() * chunk.text.size()));
-  state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations() * text.lines));
-}
-
-void BM_LineParser_cpu_1k(benchmark::State& state) { run(state, cpu(1'000)); }
-void BM_LineParser_cpu_10k(benchmark::State& state) { run(state, cpu(10'000)); }
-void BM_LineParser_cpu_shuffled_4k(benchmark::State& state) { run(state, cpu_shuffled(4'000)); }
-void BM_LineParser_iot(benchmark::State& state) { run(state, iot(false)); }
-void BM_LineParser_iot_gaps(benchmark::State& state) { run(state, iot(true)); }
-void BM_LineParser_agent(benchmark::State& state) { run(state, agent()); }
-void BM_LineParser_short(benchmark::State& state) { run(state, short_lines()); }
-void BM_LineParser_strings(benchmark::State& state) { run(state, strings()); }
-void BM_LineParser_cpu_general(benchmark::State& state) { run(state, cpu(1'000), false); }
+void BM_LineParser_cpu_1k(benchmark::State& state) { bench(state, cpu(1'000), true); }
+void BM_LineParser_cpu_10k(benchmark::State& state) { bench(state, cpu(10'000), true); }
+void BM_LineParser_cpu_shuffled_4k(benchmark::State& state) { bench(state, cpu_shuffled(4'000), true); }
+void BM_LineParser_iot(benchmark::State& state) { bench(state, iot(false), true); }
+void BM_LineParser_iot_gaps(benchmark::State& state) { bench(state, iot(true), true); }
+void BM_LineParser_agent(benchmark::State& state) { bench(state, agent(), true); }
+void BM_LineParser_short(benchmark::State& state) { bench(state, short_lines(), true); }
+void BM_LineParser_strings(benchmark::State& state) { bench(state, strings(), true); }
+void BM_LineParser_cpu_general(benchmark::State& state) { bench(state, cpu(1'000), false); }
 
 BENCHMARK(BM_LineParser_cpu_1k)->Unit(benchmark::kMillisecond);
 BENCHMARK(BM_LineParser_cpu_10k)->Unit(benchmark::kMillisecond);

@@ -1,5 +1,4 @@
-// OpenTSDB telnet to rows, one thread, one text of about 8 MiB parsed again and again into new row sets.
-// The first pass is checked: every line must become a row, and the same rows as on the general path.
+// OpenTSDB telnet to rows, one thread.
 
 #include "format/telnet_parser.h"
 
@@ -12,29 +11,12 @@
 #include <string>
 #include <vector>
 
+#include "format/line_text.h"
+
 namespace penstock::format {
 namespace {
 
-constexpr std::size_t kTextBytes = 8 << 20;
 constexpr std::int64_t kStart = 1'767'225'600;
-
-struct Text {
-  std::string bytes;
-  std::size_t lines = 0;
-  [[nodiscard]] io::Chunk chunk() const {
-    io::Chunk chunk;
-    chunk.offset = 1;
-    chunk.text = std::string_view(bytes).substr(0, bytes.size() - io::kPadding);
-    return chunk;
-  }
-};
-
-Text make(const std::function<std::string(std::size_t line)>& line) {
-  Text text;
-  while (text.bytes.size() < kTextBytes) text.bytes += line(text.lines++) + '\n';
-  text.bytes.append(io::kPadding, '\0');
-  return text;
-}
 
 constexpr const char* kMetrics[] = {"usage_user", "usage_system", "usage_idle",  "usage_nice",  "usage_iowait",
                                     "usage_irq",  "usage_steal",  "usage_guest", "usage_total", "usage_guest_nice"};
@@ -52,7 +34,7 @@ std::string cpu_line(std::size_t host, std::size_t metric, std::size_t step, dou
 Text cpu(std::size_t hosts) {
   std::mt19937 random(1);
   return make(
-      [&](std::size_t line) { return cpu_line(line / 10 % hosts, line % 10, line / 10 / hosts, random() % 101); });
+      [&](std::size_t line) { return cpu_line(line / 10 % hosts, line % 10, line / 10 / hosts, static_cast<double>(random() % 101)); });
 }
 // The same with the hosts in another order at each step: no series can be foretold.
 Text cpu_shuffled(std::size_t hosts) {
@@ -61,7 +43,7 @@ Text cpu_shuffled(std::size_t hosts) {
   for (std::size_t i = 0; i < hosts; ++i) order[i] = i;
   return make([&](std::size_t line) {
     if (line % (hosts * 10) == 0) std::shuffle(order.begin(), order.end(), random);
-    return cpu_line(order[line % hosts], line / hosts % 10, line / 10 / hosts, random() % 101);
+    return cpu_line(order[line % hosts], line / hosts % 10, line / 10 / hosts, static_cast<double>(random() % 101));
   });
 }
 // An agent's lines: short, with the keyword, double blanks and fractions.
@@ -82,52 +64,14 @@ Text typed() {
   });
 }
 
-void check(const Text& text, benchmark::State& state) {
-  std::uint64_t sums[2] = {};
-  for (const bool predict : {false, true}) {
-    schema::Registry registry;
-    TelnetOptions options;
-    options.predict = predict;
-    TelnetParser parser(registry, options);
-    for (int pass = 0; pass < 2; ++pass) {
-      data::RowSet rows;
-      parser.parse(text.chunk(), rows);
-      if (rows.row_count() != text.lines || !rows.rejects().empty()) state.SkipWithError("not every line became a row");
-      rows.for_each_row([&](const data::Row& row) {
-        const auto& field = rows.shapes()[row.shape].fields[0];
-        auto& sum = sums[predict];
-        sum = sum * 31 + static_cast<std::uint64_t>(row.time) + row.child + row.offset + row.length;
-        sum = sum * 31 + (data::is_variable(field.type) ? std::hash<std::string_view>()(data::text_of(row.slots()[0]))
-                                                        : row.slots()[0]);
-      });
-    }
-  }
-  if (sums[0] != sums[1]) state.SkipWithError("prediction changes the rows");
-}
+constexpr auto& bench = run<TelnetParser, TelnetOptions>;
 
-void run(benchmark::State& state, const Text& text, bool predict = true) {
-  check(text, state);
-  schema::Registry registry;
-  TelnetOptions options;
-  options.predict = predict;
-  TelnetParser parser(registry, options);
-  const auto chunk = text.chunk();
-  for (auto _ : state) {
-    data::RowSet rows;
-    parser.parse(chunk, rows);
-    for (const auto& [series, row] : rows.fresh()) series->set_state(data::Series::State::admitted);
-    benchmark::DoNotOptimize(rows.row_count());
-  }
-  state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations() * chunk.text.size()));
-  state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations() * text.lines));
-}
-
-void BM_TelnetParser_cpu_100(benchmark::State& state) { run(state, cpu(100)); }
-void BM_TelnetParser_cpu_1k(benchmark::State& state) { run(state, cpu(1'000)); }
-void BM_TelnetParser_cpu_shuffled_1k(benchmark::State& state) { run(state, cpu_shuffled(1'000)); }
-void BM_TelnetParser_collectd(benchmark::State& state) { run(state, collectd()); }
-void BM_TelnetParser_typed(benchmark::State& state) { run(state, typed()); }
-void BM_TelnetParser_cpu_general(benchmark::State& state) { run(state, cpu(100), false); }
+void BM_TelnetParser_cpu_100(benchmark::State& state) { bench(state, cpu(100), true); }
+void BM_TelnetParser_cpu_1k(benchmark::State& state) { bench(state, cpu(1'000), true); }
+void BM_TelnetParser_cpu_shuffled_1k(benchmark::State& state) { bench(state, cpu_shuffled(1'000), true); }
+void BM_TelnetParser_collectd(benchmark::State& state) { bench(state, collectd(), true); }
+void BM_TelnetParser_typed(benchmark::State& state) { bench(state, typed(), true); }
+void BM_TelnetParser_cpu_general(benchmark::State& state) { bench(state, cpu(100), false); }
 
 BENCHMARK(BM_TelnetParser_cpu_100)->Unit(benchmark::kMillisecond);
 BENCHMARK(BM_TelnetParser_cpu_1k)->Unit(benchmark::kMillisecond);

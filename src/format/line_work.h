@@ -12,6 +12,7 @@
 #include "format/line_parser.h"
 #include "format/line_plan.h"
 #include "format/line_scan.h"
+#include "format/line_walk.h"
 #include "format/number.h"
 #include "format/payload.h"
 
@@ -67,7 +68,6 @@ class LineParser::Work {
   };
   static constexpr std::uint32_t kNoSeries = 0xFFFFFFFF;
 
-  void run(const char* begin, const char* end, std::size_t offset);
   const char* predicted_line(const char* line, const char* end, std::size_t offset);
   data::Series* predicted_series(const char*& p, const char* end);
   const char* predicted_fields(LinePlan& plan, const char* p, const char* end, data::Slot* slots);
@@ -95,7 +95,6 @@ class LineParser::Work {
   std::uint32_t shape_of(LinePlan& plan);
   void finish(data::Row* row, data::Series* series, LinePlan& plan, std::int64_t time, std::size_t offset,
               std::size_t length);
-  void close_shapes();
 
   schema::Registry& registry_;
   LineOptions options_;
@@ -116,7 +115,7 @@ class LineParser::Work {
   std::uint32_t last_series_ = kNoSeries;
   data::RowSet* rows_ = nullptr;
   std::uint64_t epoch_ = 0;
-  std::string tail_;
+  LineWalk walk_;
 };
 
 /// Keeps the row, whose slots are filled.

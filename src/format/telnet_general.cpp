@@ -299,21 +299,7 @@ void TelnetParser::Work::put_row(Series* series, Plan& plan, const Elements& ele
 std::uint32_t TelnetParser::Work::shape_of(Plan& plan) {
   std::vector<data::Field> fields{{rows_->add_name(kValue), plan.type}};
   for (const auto& column : plan.columns) fields.push_back({rows_->add_name(column), Type::nchar});
-  plan.shape = rows_->add_shape(plan.table, fields);
-  plan.epoch = epoch_;
-  plan.rows = 0;
-  std::fill(plan.longest.begin(), plan.longest.end(), 0);
-  open_plans_.push_back(&plan);
-  return plan.shape;
-}
-
-void TelnetParser::Work::close_shapes() {
-  for (auto* plan : open_plans_) {
-    auto& shape = rows_->shape(plan->shape);
-    shape.rows = plan->rows;
-    shape.max_length = plan->longest;
-  }
-  open_plans_.clear();
+  return open_shape(plan, fields, epoch_, open_plans_, *rows_);
 }
 
 }  // namespace penstock::format

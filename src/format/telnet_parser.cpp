@@ -28,42 +28,12 @@ void TelnetParser::Work::parse(std::string_view text, bool first, data::RowSet& 
   // However the chunk ends, the shapes must tell the truth about the rows that are in.
   struct Closer {
     Work& work;
-    ~Closer() { work.close_shapes(); }
+    ~Closer() { close_shapes(work.open_plans_, *work.rows_); }
   } const closer{*this};
-
-  // The hot loop relies on a newline behind every line; a last line without one is parsed in a copy that has it.
-  const auto newline = text.rfind('\n');
-  const std::size_t whole = newline == std::string_view::npos ? 0 : newline + 1;
-  const std::size_t start = first && !options_.payload_rules && text.starts_with("\xEF\xBB\xBF") ? 3 : 0;
-  if (start < whole) run(text.data() + start, text.data() + whole, start);
-  const std::size_t rest = std::max(start, whole);
-  if (rest < text.size()) {
-    tail_.assign(text, rest);
-    tail_ += '\n';
-    const auto size = tail_.size();
-    tail_.append(io::kPadding, '\0');
-    run(tail_.data(), tail_.data() + size, rest);
-    rows.set_lines(rows.lines() - 1);
-  }
-}
-
-void TelnetParser::Work::run(const char* begin, const char* end, std::size_t offset) {
-  std::uint64_t lines = 0;
-  for (const char* line = begin; line < end; ++lines) {
-    const std::size_t at = offset + static_cast<std::size_t>(line - begin);
-    if (options_.predict) [[likely]] {
-      if (const char* const next = predicted_line(line, end, at)) [[likely]] {
-        line = next;
-        continue;
-      }
-    }
-    const char* const newline = find_newline(line);
-    const char* stop = newline;
-    if (!options_.payload_rules && stop > line && stop[-1] == '\r') --stop;
-    general_line(line, stop, at);
-    line = newline + 1;
-  }
-  rows_->set_lines(rows_->lines() + lines);
+  walk_.over(
+      text, first, {options_.payload_rules, options_.predict}, rows,
+      [this](const char* line, const char* end, std::size_t offset) { return predicted_line(line, end, offset); },
+      [this](const char* line, const char* end, std::size_t offset) { general_line(line, end, offset); });
 }
 
 // --- the hot path: records of known series ---

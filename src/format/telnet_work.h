@@ -13,6 +13,7 @@
 #include "base/hash.h"
 #include "format/line_kernels.h"
 #include "format/line_scan.h"
+#include "format/line_walk.h"
 #include "format/payload.h"
 #include "format/telnet_parser.h"
 
@@ -102,7 +103,6 @@ class TelnetParser::Work {
   };
   static constexpr std::uint32_t kNoSeries = 0xFFFFFFFF;
 
-  void run(const char* begin, const char* end, std::size_t offset);
   const char* predicted_line(const char* line, const char* end, std::size_t offset);
   void general_line(const char* line, const char* end, std::size_t offset);
   bool cut(const char* p, const char* end, Elements& elements, LineError& error);
@@ -117,7 +117,6 @@ class TelnetParser::Work {
   void put_row(Series* series, Plan& plan, const Elements& elements, std::size_t offset, std::size_t length);
   std::uint32_t shape_of(Plan& plan);
   void finish(data::Row* row, Series* series, Plan& plan, std::int64_t time, std::size_t offset, std::size_t length);
-  void close_shapes();
 
   schema::Registry& registry_;
   TelnetOptions options_;
@@ -138,7 +137,7 @@ class TelnetParser::Work {
   std::uint32_t last_series_ = kNoSeries;
   data::RowSet* rows_ = nullptr;
   std::uint64_t epoch_ = 0;
-  std::string tail_;
+  LineWalk walk_;
 };
 
 /// Keeps the row, whose slots are filled.

@@ -158,7 +158,7 @@ class Objects(support.Case):
     def test_check_shows_the_evidence(self):
         text = "".join(json.dumps(o) + "\n" for o in self.objects(50))
         done = self.run_program("check", self.file("events.jsonl", text), status=0)
-        for part in ("events.jsonl: ndjson, 50 rows", "dev.id", "temp: column `temp` DOUBLE (DOUBLE: 50 of 50", "CREATE STABLE"):
+        for part in ("events.jsonl: ndjson, 50 rows", "dev.id", "temp: column `temp` DOUBLE (50 of 50", "CREATE STABLE"):
             self.assertIn(part, done.out)
 
 

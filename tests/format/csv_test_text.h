@@ -1,8 +1,12 @@
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <bit>
 #include <cstring>
+#include <functional>
 #include <memory>
+#include <ostream>
 #include <string>
 #include <string_view>
 
@@ -99,6 +103,23 @@ inline std::string read_csv(std::string_view text, const schema::CsvMapping& map
   const auto chunk = csv_chunk(text);
   parser.parse(chunk, rows);
   return csv_rows(registry, rows);
+}
+
+/// A text, what the mapping says about it, and the rows that it becomes.
+struct CsvCase {
+  const char* name;
+  std::function<void(schema::CsvMapping&)> map;
+  std::string_view text;
+  std::string_view rows;
+};
+inline void PrintTo(const CsvCase& c, std::ostream* out) { *out << c.name; }
+inline const std::function<void(schema::CsvMapping&)> kNone;
+
+inline void expect_rows(const CsvCase& c) {
+  schema::CsvMapping mapping;
+  mapping.child_table = "c";  // short names in the expectations
+  if (c.map) c.map(mapping);
+  EXPECT_EQ(read_csv(c.text, mapping), c.rows);
 }
 
 }  // namespace penstock::format

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <cstring>
 #include <map>
 #include <memory>
@@ -54,6 +56,50 @@ inline std::string all_text(const schema::Registry& registry, data::RowSet& rows
   rows.for_each_row([&](const data::Row& row) { text += row_text(registry, rows, row) + "\n"; });
   for (const auto& reject : rows.rejects()) text += reject_text(reject) + "\n";
   return text;
+}
+
+/// A text read by a parser of a format whose record is a line.
+template <class Reader, class Options>
+struct ParsedLines {
+  explicit ParsedLines(std::string_view text, Options options = {}, std::uint64_t offset = 4096)
+      : chunk(padded_chunk(text, offset)) {
+    Reader parser(registry, std::move(options));
+    parser.parse(chunk, rows);
+    rows.for_each_row([&](const data::Row& row) {
+      all.push_back(row_text(registry, rows, row));
+      last = &row;
+    });
+  }
+  schema::Registry registry;
+  io::Chunk chunk;
+  data::RowSet rows;
+  std::vector<std::string> all;
+  const data::Row* last = nullptr;
+};
+
+/// One line: the code it is refused with (0: it becomes a row) and the column of the fault.
+struct LineCase {
+  const char* line;
+  int code;
+  unsigned column = 0;
+};
+
+template <class Parsed>
+void expect_outcome(const LineCase& expected) {
+  Parsed parsed(std::string(expected.line) + "\n");
+  if (expected.code == 0) {
+    ASSERT_TRUE(parsed.rows.rejects().empty()) << reject_text(parsed.rows.rejects()[0]);
+    EXPECT_EQ(parsed.all.size(), 1u);
+    return;
+  }
+  ASSERT_EQ(parsed.rows.rejects().size(), 1u);
+  const auto& reject = parsed.rows.rejects()[0];
+  EXPECT_EQ(reject.reason.code, expected.code) << reject_text(reject);
+  EXPECT_EQ(reject.column, expected.column) << reject_text(reject);
+  EXPECT_EQ(reject.offset, 0u);
+  EXPECT_EQ(reject.length, std::string_view(expected.line).size());
+  EXPECT_FALSE(reject.reason.text.empty());
+  EXPECT_TRUE(parsed.all.empty());
 }
 
 }  // namespace penstock::format

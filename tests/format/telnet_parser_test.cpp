@@ -12,18 +12,7 @@
 namespace penstock::format {
 namespace {
 
-struct Parsed {
-  explicit Parsed(std::string_view text, TelnetOptions options = {}, std::uint64_t offset = 4096)
-      : chunk(padded_chunk(text, offset)) {
-    TelnetParser parser(registry, std::move(options));
-    parser.parse(chunk, rows);
-    rows.for_each_row([&](const data::Row& row) { all.push_back(row_text(registry, rows, row)); });
-  }
-  schema::Registry registry;
-  io::Chunk chunk;
-  data::RowSet rows;
-  std::vector<std::string> all;
-};
+using Parsed = ParsedLines<TelnetParser, TelnetOptions>;
 
 TEST(TelnetParser, GivesTypedRowsWithTheirPlaces) {
   Parsed parsed(
@@ -43,31 +32,9 @@ TEST(TelnetParser, GivesTypedRowsWithTheirPlaces) {
   EXPECT_EQ(parsed.rows.time_unit(), data::Precision::nanoseconds);
 }
 
-struct LineCase {
-  const char* line;
-  int code;
-  unsigned column = 0;
-};
-
 class TelnetRules : public testing::TestWithParam<LineCase> {};
 
-TEST_P(TelnetRules, AnswerAsTheServer) {
-  const auto& expected = GetParam();
-  Parsed parsed(std::string(expected.line) + "\n");
-  if (expected.code == 0) {
-    ASSERT_TRUE(parsed.rows.rejects().empty()) << reject_text(parsed.rows.rejects()[0]);
-    EXPECT_EQ(parsed.all.size(), 1u);
-    return;
-  }
-  ASSERT_EQ(parsed.rows.rejects().size(), 1u);
-  const auto& reject = parsed.rows.rejects()[0];
-  EXPECT_EQ(reject.reason.code, expected.code) << reject_text(reject);
-  EXPECT_EQ(reject.column, expected.column) << reject_text(reject);
-  EXPECT_EQ(reject.offset, 0u);
-  EXPECT_EQ(reject.length, std::string_view(expected.line).size());
-  EXPECT_FALSE(reject.reason.text.empty());
-  EXPECT_TRUE(parsed.all.empty());
-}
+TEST_P(TelnetRules, AnswerAsTheServer) { expect_outcome<Parsed>(GetParam()); }
 
 INSTANTIATE_TEST_SUITE_P(
     Table, TelnetRules,
