@@ -54,6 +54,12 @@ TimeReader pattern_reader(const CsvMapping& mapping) {
           CsvMapping::DstFold::first};
 }
 
+/// Quick to say no: a written date has digits and something between them.
+bool may_be_date(std::string_view value) {
+  return value.size() >= 8 && value.size() <= 40 && value.find_first_of("0123456789") != std::string_view::npos &&
+         value.find_first_of("./- ,") != std::string_view::npos;
+}
+
 /// Whether a pattern is not empty and has no word of its own: the name of a zone would be passed over.
 bool is_bare(std::string_view pattern) {
   for (std::size_t i = 0; i < pattern.size(); ++i) {
@@ -208,8 +214,11 @@ std::string CsvPlanner::pattern_of(std::size_t c) const {
       return reader.read(value, time) == TimeStatus::ok;
     }));
   };
+  // The first value tells; a few more in case it is a word for "none".
+  constexpr std::size_t kTries = 3;
   std::string pattern;
-  for (std::size_t i = 0; i < values.size() && pattern.empty(); ++i) pattern = suggested_time_format(values[i]);
+  for (std::size_t i = 0; i < std::min(kTries, values.size()) && pattern.empty(); ++i)
+    if (may_be_date(values[i])) pattern = suggested_time_format(values[i]);
   // A year of two digits may be a day as well, digits alone may be anything.
   if (!is_bare(pattern) || pattern.find("%y") != std::string::npos || pattern.starts_with("%Y%m%d")) return {};
   auto good = count(pattern);
