@@ -1,7 +1,6 @@
 #include "format/forward_json.h"
 
 #include <array>
-#include <string>
 
 #include "base/hash.h"
 #include "simd/bytes.h"
@@ -9,16 +8,7 @@
 
 namespace penstock::format {
 
-ForwardJsonParser::ForwardJsonParser(schema::Registry& registry) : table_(registry.table("lines")) {
-  // Stand-ins for child tables, as those of ForwardParser: only their ids count.
-  for (std::uint32_t i = 0; i < kBuckets; ++i) {
-    schema::NewSeries bucket;
-    bucket.table = table_->name;
-    bucket.child = "bucket " + std::to_string(i);
-    const auto* const series = registry.insert(hash_bytes(bucket.child), bucket.child, bucket);
-    if (i == 0) first_bucket_ = series->child->id;
-  }
-}
+ForwardJsonParser::ForwardJsonParser(schema::Registry& registry) : buckets_(registry) {}
 
 // Of what names the child table; whatever shape the object has.
 std::uint64_t ForwardJsonParser::series_hash() const noexcept {
@@ -36,7 +26,7 @@ std::uint64_t ForwardJsonParser::series_hash() const noexcept {
 void ForwardJsonParser::parse(const io::Chunk& chunk, data::RowSet& rows) {
   if (chunk.oversized) return;
   static constexpr std::array<data::Field, 1> kField{{{"json", data::Type::bigint}}};
-  const auto shape = rows.add_shape(table_, kField);
+  const auto shape = rows.add_shape(buckets_.table(), kField);
   const std::size_t bytes = rows.shape(shape).row_bytes();
   const auto text = chunk.text;
   std::size_t at = chunk.offset == 0 && text.starts_with("\xEF\xBB\xBF") ? 3 : 0;
@@ -51,7 +41,7 @@ void ForwardJsonParser::parse(const io::Chunk& chunk, data::RowSet& rows) {
       continue;
     }
     data::Row* const row = rows.begin_row(bytes);
-    row->child = first_bucket_ + static_cast<std::uint32_t>(series_hash() % kBuckets);
+    row->child = buckets_.child(series_hash());
     row->shape = shape;
     row->offset = begin;
     row->length = length;

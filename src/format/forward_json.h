@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "format/forward_buckets.h"
 #include "format/json_reader.h"
 #include "format/parser.h"
 #include "schema/registry.h"
@@ -17,12 +18,10 @@ class ForwardJsonParser : public Parser {
   void parse(const io::Chunk& chunk, data::RowSet& rows) override;
 
  private:
-  static constexpr std::uint32_t kBuckets = 256;
   [[nodiscard]] std::uint64_t series_hash() const noexcept;
 
   JsonReader reader_;
-  data::SuperTableRef* table_;
-  std::uint32_t first_bucket_ = 0;
+  ForwardBuckets buckets_;
 };
 
 }  // namespace penstock::format

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <string>
 
 #include "base/hash.h"
 #include "format/influx_dump.h"
@@ -44,21 +43,11 @@ std::uint64_t telnet_hash(const char* at, const char* stop) noexcept {
 
 }  // namespace
 
-ForwardParser::ForwardParser(schema::Registry& registry, Format format)
-    : registry_(registry), format_(format), table_(registry.table("lines")) {
-  // Stand-ins for child tables: only their ids count.
-  for (std::uint32_t i = 0; i < kBuckets; ++i) {
-    schema::NewSeries bucket;
-    bucket.table = table_->name;
-    bucket.child = "bucket " + std::to_string(i);
-    const auto* const series = registry_.insert(hash_bytes(bucket.child), bucket.child, bucket);
-    if (i == 0) first_bucket_ = series->child->id;
-  }
-}
+ForwardParser::ForwardParser(schema::Registry& registry, Format format) : format_(format), buckets_(registry) {}
 
 void ForwardParser::parse(const io::Chunk& chunk, data::RowSet& rows) {
   const std::array<data::Field, 1> field{{{format_name(format_), data::Type::bigint}}};
-  const auto shape = rows.add_shape(table_, field);
+  const auto shape = rows.add_shape(buckets_.table(), field);
   const std::size_t bytes = rows.shape(shape).row_bytes();
   const char* const begin = chunk.text.data();
   const char* const end = begin + chunk.text.size();
@@ -83,7 +72,7 @@ void ForwardParser::parse(const io::Chunk& chunk, data::RowSet& rows) {
       const auto telnet = format_ == Format::telnet;
       const std::size_t skip = telnet ? put_keyword({at, static_cast<std::size_t>(stop - at)}) : 0;
       const auto hash = telnet ? telnet_hash(at + skip, stop) : line_hash(at, stop);
-      row->child = first_bucket_ + static_cast<std::uint32_t>(hash % kBuckets);
+      row->child = buckets_.child(hash);
       row->shape = shape;
       row->offset = static_cast<std::uint32_t>(at - begin);
       row->length = static_cast<std::uint32_t>(stop - at);

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "format/forward_buckets.h"
 #include "format/guess.h"
 #include "format/parser.h"
 #include "schema/registry.h"
@@ -21,11 +22,8 @@ class ForwardParser : public Parser {
   void parse(const io::Chunk& chunk, data::RowSet& rows) override;
 
  private:
-  static constexpr std::uint32_t kBuckets = 256;
-  schema::Registry& registry_;
   Format format_;
-  std::uint32_t first_bucket_ = 0;
-  data::SuperTableRef* table_;
+  ForwardBuckets buckets_;
 };
 
 }  // namespace penstock::format
