@@ -75,9 +75,26 @@ struct Selection {
 /// Leaves out the rows outside the selection's time window.
 void leave_out_by_time(const Selection& selection, data::RowSet& rows);
 
+/// Chunks of sources that are not known beforehand (`tail`): instead of RunPlan::inputs and RunPlan::open.
+class Feed {
+ public:
+  virtual ~Feed() = default;
+  /// How the rows of a chunk are read.
+  struct Reading {
+    std::shared_ptr<ParserPool> parsers;
+    std::shared_ptr<const RowFilter> filter;  ///< may be null
+  };
+  /// Waits for the next chunk; seq counts up from 0, source is known to the ledger and the rejects. False: a stop was
+  /// asked for, or nothing comes any more. Called by one thread at a time. Throws Error: ends the run.
+  virtual bool next(io::Chunk& chunk, Reading& reading, const std::stop_token& stop) = 0;
+  /// What people call a source. Any thread.
+  [[nodiscard]] virtual std::string name_of(std::uint32_t source) const = 0;
+};
+
 /// Everything a run needs; all of it outlives the run.
 struct RunPlan {
   std::vector<io::Input> inputs;
+  Feed* feed = nullptr;  ///< instead of inputs and open
   /// Opens an input. Called in order, from the reading stage. Throws Error: io concerns this source only, anything else
   /// ends the run.
   std::function<OpenedSource(const io::Input&, std::uint32_t source)> open;
@@ -94,6 +111,10 @@ struct RunPlan {
   std::uint32_t max_child_tables = UINT32_MAX;  ///< the run stops before rows of more child tables are written
   /// Called in input order for every admitted chunk, before its rows go to lanes. May be empty.
   std::function<void(sink::ParsedChunk&)> look;
+
+  [[nodiscard]] std::string name_of(std::uint32_t source) const {
+    return feed != nullptr ? feed->name_of(source) : inputs[source].name;
+  }
 };
 
 /// How a source ended.
