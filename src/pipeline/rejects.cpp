@@ -192,6 +192,13 @@ Rejects::~Rejects() {
   }
 }
 
+std::uint32_t Rejects::add_source(Source source) {
+  const std::lock_guard lock(mutex_);
+  sources_.push_back(std::move(source));
+  files_.emplace_back();
+  return static_cast<std::uint32_t>(sources_.size() - 1);
+}
+
 void Rejects::describe(std::uint32_t source, std::string header, std::string extension, std::string load_with,
                        std::string mapping) {
   const std::lock_guard lock(mutex_);

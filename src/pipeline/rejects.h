@@ -21,7 +21,7 @@ struct RejectedRecord {
   std::int32_t code = 0;     ///< the server's; 0 none
   bool by_server = false;    ///< refused by the server, not by us
   std::string_view reason;
-  std::string_view record;     ///< as it was read, without its line end
+  std::string_view record;  ///< as it was read, without its line end
   /// Lines that must stand before it in the reject file, without the last line end; empty: none beyond the source's.
   std::string_view head = {};
 };
@@ -59,6 +59,8 @@ class Rejects {
   Rejects(Options options, std::vector<Source> sources);
   ~Rejects();
 
+  /// A source more, while others may have rejects already. Returns its number: 0, 1, 2, … in the order of calls.
+  std::uint32_t add_source(Source source);
   /// The header becomes known when the source is opened.
   void describe(std::uint32_t source, std::string header, std::string extension, std::string load_with,
                 std::string mapping = {});

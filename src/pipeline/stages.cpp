@@ -87,25 +87,54 @@ void ReadStage::learn(std::size_t text_bytes, std::size_t row_bytes) noexcept {
   learned_rows_.fetch_add(row_bytes, std::memory_order_relaxed);
 }
 
+// Null: a stop was asked for while it waited for memory.
+std::unique_ptr<Work> ReadStage::begin_work(const std::stop_token& stop) {
+  auto work = std::make_unique<Work>();
+  // What the rows of a chunk will take is guessed from the chunks so far and held back beforehand: memory is waited
+  // for here and nowhere else.
+  const double ratio = static_cast<double>(learned_rows_.load(std::memory_order_relaxed)) /
+                       static_cast<double>(learned_text_.load(std::memory_order_relaxed));
+  work->reserved =
+      std::min(static_cast<std::size_t>(static_cast<double>(plan_.chunk_bytes) * std::clamp(ratio, 0.1, 20.0)),
+               plan_.budget->limit() / 4);
+  // With no chunk under way, what is in use are the buffers that the reader filled ahead: they wait for this call.
+  const auto hopeless = [this] { return under_way_->load() == 0; };
+  if (!plan_.budget->acquire(work->reserved, stop, hopeless)) return nullptr;
+  work->chunk = std::make_shared<sink::ParsedChunk>(plan_.budget);
+  ++*under_way_;
+  work->chunk->under_way = std::shared_ptr<const void>(nullptr, [count = under_way_](const void*) { --*count; });
+  return work;
+}
+
+std::unique_ptr<Work> ReadStage::next_fed(const std::stop_token& stop) {
+  auto work = begin_work(stop);
+  if (!work) return nullptr;
+  Feed::Reading reading;
+  bool more = false;
+  try {
+    more = plan_.feed->next(work->chunk->chunk, reading, stop);
+  } catch (...) {
+    plan_.budget->release(work->reserved);
+    throw;
+  }
+  if (!more) {
+    plan_.budget->release(work->reserved);
+    return nullptr;
+  }
+  plan_.counters->bytes_read.fetch_add(work->chunk->chunk.text.size(), std::memory_order_relaxed);
+  work->parsers = std::move(reading.parsers);
+  work->filter = std::move(reading.filter);
+  return work;
+}
+
 std::unique_ptr<Work> ReadStage::next(const std::stop_token& stop) {
+  if (plan_.feed != nullptr) return stop.stop_requested() ? nullptr : next_fed(stop);
   for (;;) {
     if (stop.stop_requested()) return nullptr;
     if (!source_.reader && !open_next()) return nullptr;
     const auto source = index_ - 1;
-    auto work = std::make_unique<Work>();
-    // What the rows of a chunk will take is guessed from the chunks so far and held back beforehand: memory is waited
-    // for here and nowhere else.
-    const double ratio = static_cast<double>(learned_rows_.load(std::memory_order_relaxed)) /
-                         static_cast<double>(learned_text_.load(std::memory_order_relaxed));
-    work->reserved =
-        std::min(static_cast<std::size_t>(static_cast<double>(plan_.chunk_bytes) * std::clamp(ratio, 0.1, 20.0)),
-                 plan_.budget->limit() / 4);
-    // With no chunk under way, what is in use are the buffers that the reader filled ahead: they wait for this call.
-    const auto hopeless = [this] { return under_way_->load() == 0; };
-    if (!plan_.budget->acquire(work->reserved, stop, hopeless)) return nullptr;
-    work->chunk = std::make_shared<sink::ParsedChunk>(plan_.budget);
-    ++*under_way_;
-    work->chunk->under_way = std::shared_ptr<const void>(nullptr, [count = under_way_](const void*) { --*count; });
+    auto work = begin_work(stop);
+    if (!work) return nullptr;
     bool more = false;
     {
       const report::Busy busy(*plan_.counters, report::Stage::read);
@@ -130,6 +159,7 @@ std::unique_ptr<Work> ReadStage::next(const std::stop_token& stop) {
     plan_.budget->release(work->reserved);
     if (stop.stop_requested()) return nullptr;
     bytes_before_ += source_.reader->source_bytes_read();
+    if (ends_[source].error.empty()) plan_.ledger->finish(source, seq_);
     source_ = {};
   }
 }
@@ -183,6 +213,14 @@ void parse(const RunPlan& plan, Work& work) {
   work.reserved = 0;
 }
 
+// Sources may be added while the run goes on, and begin behind what an earlier run has settled.
+std::uint64_t& DispatchStage::next_line(std::uint32_t source) {
+  if (source >= next_line_.size()) next_line_.resize(source + std::size_t{1});
+  auto& line = next_line_[source];
+  if (line == 0) line = plan_.ledger->settled(source).lines + 1;
+  return line;
+}
+
 void DispatchStage::take_oversized(sink::ParsedChunk& chunk) {
   const auto source = chunk.chunk.source;
   if (oversized_source_ != source) oversized_begin_ = chunk.chunk.offset;
@@ -200,10 +238,11 @@ void DispatchStage::take_oversized(sink::ParsedChunk& chunk) {
   plan_.counters->rows_rejected.fetch_add(1, std::memory_order_relaxed);
   if (limit_ != UINT64_MAX) --limit_;
   const auto reason = fmt::format("the record is {} bytes long, more than --max-record allows", length);
-  plan_.rejects->put({source, next_line_[source], oversized_begin_, 0, 0, false, reason, piece},
+  plan_.rejects->put({source, next_line(source), oversized_begin_, 0, 0, false, reason, piece},
                      plan_.counters->rows_read.load(std::memory_order_relaxed));
-  plan_.ledger->open(chunk.chunk.seq, source, chunk.chunk.offset + chunk.chunk.text.size(), 0, 1, 1, piece.size());
-  ++next_line_[source];
+  plan_.ledger->open(chunk.chunk.seq, source, chunk.chunk.offset + chunk.chunk.text.size(), 0, 1, 1, piece.size(), 0,
+                     1);
+  ++next_line(source);
 }
 
 // Returns how many the books have; a file that cannot be written ends the run after the chunk is in the ledger.
@@ -293,9 +332,13 @@ void DispatchStage::take(Work& work) {
     take_oversized(chunk);
     return;
   }
-  if (work.damaged) {
-    // The reader's next() tells the user; here only no row of it may count.
-    plan_.ledger->open(chunk.chunk.seq, source, chunk.chunk.offset, 0, 0, 0, 0);
+  // The reader's next() tells the user; here only no row of it may count, nor of what a faster worker read behind it.
+  if (work.damaged && damaged_source_ != source) {
+    damaged_source_ = source;
+    damaged_from_ = chunk.chunk.offset;
+  }
+  if (damaged_source_ == source) {
+    plan_.ledger->open(chunk.chunk.seq, source, damaged_from_, 0, 0, 0, 0);
     return;
   }
   if (chunk.chunk.broken_quote) {
@@ -308,10 +351,10 @@ void DispatchStage::take(Work& work) {
                        {0, "a quote opens in this line and does not close within --max-record"}});
     chunk.rows.set_lines(1);
     log(LogLevel::warning, fmt::format("{}:{}: a quote opens that does not close; only this line is rejected",
-                                       plan_.inputs[source].name, next_line_[source]));
+                                       plan_.name_of(source), next_line(source)));
   }
-  chunk.first_line = next_line_[source];
-  next_line_[source] += chunk.rows.lines();
+  chunk.first_line = next_line(source);
+  next_line(source) += chunk.rows.lines();
   leave_out(work);
   // Rejects of the parser and of the schema stage alike were read as rows.
   const auto read = chunk.rows.record_count();
@@ -340,7 +383,7 @@ void DispatchStage::take(Work& work) {
   // What is not done keeps the chunk open: the source is not settled past it.
   if (dropped > 0 || failure) ++parts;
   plan_.ledger->open(chunk.chunk.seq, source, chunk.chunk.offset + chunk.chunk.text.size(), parts, read, rejected,
-                     chunk.chunk.text.size(), left_out);
+                     chunk.chunk.text.size(), left_out, chunk.rows.lines());
   if (failure) std::rethrow_exception(failure);
   std::exception_ptr limit;
   try {
@@ -349,7 +392,7 @@ void DispatchStage::take(Work& work) {
       throw Error(Errc::limit,
                   fmt::format("the input has more than {} child tables (at {}:{}). Raise --max-child-tables if it "
                               "really has that many series, or look for a tag whose value differs from row to row",
-                              format_count(plan_.max_child_tables), plan_.inputs[source].name, chunk.first_line));
+                              format_count(plan_.max_child_tables), plan_.name_of(source), chunk.first_line));
   } catch (const Error&) {
     limit = std::current_exception();
   }

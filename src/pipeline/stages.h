@@ -22,7 +22,7 @@ struct Work {
   bool damaged = false;                          ///< the source went bad under the chunk: no row of it is used
 };
 
-/// First stage, serial, in order.
+/// First stage, serial, in order. learn() from any thread.
 class ReadStage {
  public:
   ReadStage(const RunPlan& plan, std::vector<SourceEnd>& ends) : plan_(plan), ends_(ends) {}
@@ -33,6 +33,8 @@ class ReadStage {
 
  private:
   bool open_next();
+  std::unique_ptr<Work> begin_work(const std::stop_token& stop);
+  std::unique_ptr<Work> next_fed(const std::stop_token& stop);
   const RunPlan& plan_;
   std::vector<SourceEnd>& ends_;
   OpenedSource source_;
@@ -51,22 +53,24 @@ void parse(const RunPlan& plan, Work& work);
 /// Third stage, serial, in order: schema, rejects, ledger, lanes.
 class DispatchStage {
  public:
-  explicit DispatchStage(const RunPlan& plan)
-      : plan_(plan), next_line_(plan.inputs.size(), 1), limit_(plan.selection.limit) {}
+  explicit DispatchStage(const RunPlan& plan) : plan_(plan), limit_(plan.selection.limit) {}
   void take(Work& work);
   /// No more rows are wanted (Selection::limit): what follows need not be read.
   [[nodiscard]] bool full() const noexcept { return limit_ == 0; }
 
  private:
+  std::uint64_t& next_line(std::uint32_t source);
   void leave_out(Work& work);
   void take_oversized(sink::ParsedChunk& chunk);
   std::size_t write_rejects(sink::ParsedChunk& chunk, std::exception_ptr& failure);
   std::size_t drop_past_child_limit(data::RowSet& rows);
   const RunPlan& plan_;
-  std::vector<std::uint64_t> next_line_;
-  std::uint64_t limit_;         // records still wanted
-  std::vector<bool> counted_;   // [child tables] is among children_
-  std::uint32_t children_ = 0;  // child tables that were admitted
+  std::vector<std::uint64_t> next_line_;  // by source; 0: no chunk of it was here yet
+  std::uint64_t limit_;                   // records still wanted
+  std::vector<bool> counted_;             // [child tables] is among children_
+  std::uint32_t children_ = 0;            // child tables that were admitted
+  std::optional<std::uint32_t> damaged_source_;
+  std::uint64_t damaged_from_ = 0;  // all before it was sound
   std::uint64_t oversized_begin_ = 0;
   std::optional<std::uint32_t> oversized_source_;  // whose record is in the middle of its pieces
 };

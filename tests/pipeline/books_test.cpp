@@ -94,6 +94,89 @@ TEST(Ledger, SettlesInAnyOrderOfParts) {
   }
 }
 
+TEST(Ledger, SettledRowsAreThoseOfTheSettledPartAlone) {
+  Ledger ledger(1);
+  ledger.open(0, 0, 100, 1, 10, 2, 100, 1, 12);
+  ledger.open(1, 0, 200, 2, 20, 0, 100, 0, 20);
+  ledger.settle(1, 9, 1, 0);
+  auto settled = ledger.settled(0);
+  EXPECT_EQ(settled.offset, 0u);
+  EXPECT_EQ(settled.rows.read, 0u);
+  EXPECT_EQ(settled.rows.written, 0u) << "what is behind the first open chunk does not count yet";
+  ledger.settle(0, 6, 1, 3);
+  settled = ledger.settled(0);
+  EXPECT_EQ(settled.offset, 100u);
+  EXPECT_EQ(settled.lines, 12u);
+  EXPECT_EQ(settled.rows.read, 10u);
+  EXPECT_EQ(settled.rows.written, 6u);
+  EXPECT_EQ(settled.rows.rejected, 3u);
+  EXPECT_EQ(settled.rows.left_out, 1u);
+  EXPECT_EQ(settled.rows.merged, 3u);
+  EXPECT_EQ(settled.rows.text_bytes, 100u);
+  EXPECT_EQ(settled.rows.not_done(), 0u);
+  ledger.settle(1, 10, 0, 0);
+  settled = ledger.settled(0);
+  EXPECT_EQ(settled.lines, 32u);
+  EXPECT_EQ(settled.rows.read, 30u);
+  EXPECT_EQ(settled.rows.not_done(), 0u);
+}
+
+TEST(Ledger, GoesOnFromWhatAnEarlierRunHasSettled) {
+  Settled before;
+  before.offset = 500;
+  before.lines = 50;
+  before.rows = {50, 40, 10, 0, 2, 500};
+  Ledger ledger(1);
+  ledger.restore(0, before);
+  EXPECT_EQ(ledger.add_source(before), 1u);
+  EXPECT_EQ(ledger.add_source(), 2u);
+  EXPECT_TRUE(ledger.take_changes().empty()) << "the journal has these already";
+  ledger.open(0, 1, 600, 1, 10, 0, 100, 0, 10);
+  EXPECT_EQ(ledger.total().read, 110u);
+  EXPECT_EQ(ledger.total().not_done(), 10u);
+  ledger.settle(0, 10, 0, 0);
+  EXPECT_EQ(ledger.sources()[0].read, 50u);
+  EXPECT_EQ(ledger.settled(1).offset, 600u);
+  EXPECT_EQ(ledger.settled(1).lines, 60u);
+  EXPECT_EQ(ledger.settled(1).rows.written, 50u);
+  EXPECT_EQ(ledger.settled(2).offset, 0u);
+}
+
+TEST(Ledger, TellsOnlyOfSourcesThatChanged) {
+  Ledger ledger(1000);
+  EXPECT_TRUE(ledger.take_changes().empty());
+  ledger.open(0, 7, 10, 1, 1, 0, 10);
+  ledger.open(1, 7, 20, 0, 0, 0, 10);
+  ledger.open(2, 9, 30, 0, 0, 0, 10);
+  EXPECT_TRUE(ledger.take_changes().empty()) << "nothing is settled";
+  ledger.settle(0, 1, 0, 0);
+  auto changes = ledger.take_changes();
+  ASSERT_EQ(changes.size(), 2u);
+  EXPECT_EQ(changes[0].source, 7u);
+  EXPECT_EQ(changes[0].settled.offset, 20u);
+  EXPECT_EQ(changes[1].source, 9u);
+  EXPECT_TRUE(ledger.take_changes().empty());
+  ledger.open(3, 9, 40, 0, 0, 0, 10);
+  changes = ledger.take_changes();
+  ASSERT_EQ(changes.size(), 1u);
+  EXPECT_EQ(changes[0].settled.offset, 40u);
+}
+
+TEST(Ledger, ASourceIsFinishedWhenAllBeforeItsEndIsSettled) {
+  Ledger ledger(3);
+  ledger.finish(2, 0);  // empty
+  EXPECT_TRUE(ledger.settled(2).finished);
+  ledger.open(0, 0, 10, 1, 1, 0, 10);
+  ledger.finish(0, 2);  // its second chunk is on its way
+  ledger.settle(0, 1, 0, 0);
+  EXPECT_FALSE(ledger.settled(0).finished);
+  ledger.open(1, 0, 20, 1, 1, 0, 10);
+  EXPECT_FALSE(ledger.settled(0).finished);
+  ledger.settle(1, 1, 0, 0);
+  EXPECT_TRUE(ledger.settled(0).finished);
+  EXPECT_FALSE(ledger.settled(1).finished);
+}
+
 class RejectsTest : public testing::Test {
  protected:
   RejectsTest() : folder_(fs::temp_directory_path() / ("penstock-books-" + std::to_string(::getpid()))) {

@@ -43,7 +43,7 @@ struct Outcome {
   RunResult result;
   std::map<std::string, std::vector<std::string>> children;
   std::vector<SourceRows> sources;
-  std::vector<Position> settled;
+  std::vector<Settled> settled;
   std::map<std::string, std::string> tables;   // super table: its CREATE statement
   std::map<std::string, std::string> rejects;  // file: content
   std::string location;
