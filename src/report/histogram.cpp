@@ -25,6 +25,7 @@ void Histogram::add(std::chrono::nanoseconds value) noexcept {
   const auto ns = std::max<std::int64_t>(0, value.count());
   buckets_[bucket(static_cast<std::uint64_t>(ns) / 1000)].fetch_add(1, std::memory_order_relaxed);
   count_.fetch_add(1, std::memory_order_relaxed);
+  sum_ns_.fetch_add(ns, std::memory_order_relaxed);
   std::int64_t seen = max_ns_.load(std::memory_order_relaxed);
   while (ns > seen && !max_ns_.compare_exchange_weak(seen, ns, std::memory_order_relaxed)) {
   }

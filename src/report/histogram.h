@@ -13,6 +13,9 @@ class Histogram {
  public:
   void add(std::chrono::nanoseconds value) noexcept;
   [[nodiscard]] std::uint64_t count() const noexcept { return count_.load(std::memory_order_relaxed); }
+  [[nodiscard]] std::chrono::nanoseconds sum() const noexcept {
+    return std::chrono::nanoseconds(sum_ns_.load(std::memory_order_relaxed));
+  }
   /// The value below which the share `p` (0 … 1) of all samples lies; zero when there are none.
   [[nodiscard]] std::chrono::nanoseconds percentile(double p) const noexcept;
   [[nodiscard]] std::chrono::nanoseconds max() const noexcept {
@@ -27,6 +30,7 @@ class Histogram {
 
   std::array<std::atomic<std::uint64_t>, kBuckets> buckets_{};
   std::atomic<std::uint64_t> count_{0};
+  std::atomic<std::int64_t> sum_ns_{0};
   std::atomic<std::int64_t> max_ns_{0};
 };
 
