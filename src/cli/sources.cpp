@@ -227,7 +227,8 @@ void SourceOpener::open_csv(const io::Input& input, Probed& probed, pipeline::Op
   probed.plan = found.plan;
   check_precision(input, probed.plan->source_precision);
   const auto& dialect = probed.plan->dialect;
-  probed.reader->set_cutting({io::Splitting::csv, {dialect.delimiter, dialect.quote, dialect.escape}});
+  opened.cutting = {io::Splitting::csv, {dialect.delimiter, dialect.quote, dialect.escape}};
+  probed.reader->set_cutting(opened.cutting);
   if (const auto header = probed.plan->data_begin; header > 0) {
     auto text = probed.reader->peek(kHead).substr(0, header);
     while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.remove_suffix(1);
@@ -259,7 +260,8 @@ void SourceOpener::open_ndjson(const io::Input& input, Probed& probed, pipeline:
   source->add_columns = options_.mapping.columns.empty();
   source->extras = std::make_shared<format::NdjsonExtras>();
   extras_.push_back({input.name, source->add_columns, source->extras});
-  if (source->columns.layout == format::NdjsonLayout::objects) probed.reader->set_cutting({io::Splitting::json, {}});
+  if (source->columns.layout == format::NdjsonLayout::objects) opened.cutting.splitting = io::Splitting::json;
+  probed.reader->set_cutting(opened.cutting);
   format::CsvOptions csv;
   csv.naming = options_.naming;
   csv.range = {from_ns(times_.first_ns, source->plan->time_unit), last_time(times_, source->plan->time_unit)};
@@ -322,7 +324,8 @@ pipeline::OpenedSource SourceOpener::open(const io::Input& input, std::uint32_t)
       opened.reader = std::move(probed.reader);
       return opened;
     }
-    if (probed.format == format::Format::json) probed.reader->set_cutting({io::Splitting::json, {}});
+    if (probed.format == format::Format::json) opened.cutting.splitting = io::Splitting::json;
+    probed.reader->set_cutting(opened.cutting);
     if (probed.format == format::Format::line) {
       format::check_dump_head(input.name, format::read_dump_head(probed.reader->peek(kHead)), options_.context_db);
       opened.filter = format::DumpFilter(input.name, options_.context_db);

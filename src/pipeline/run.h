@@ -48,6 +48,7 @@ struct OpenedSource {
   std::unique_ptr<io::Reader> reader;
   std::shared_ptr<ParserPool> parsers;
   std::string format;         ///< "line", "csv"
+  io::Cutting cutting;        ///< what the reader was told
   std::string reject_header;  ///< first line of its reject file, without line end
   std::string reject_extension;
   std::string load_with;       ///< flags that load its reject file again
