@@ -272,13 +272,9 @@ void Load::look_before() {
 std::unique_ptr<sink::Writer> Load::make_writer() {
   if (target_->is_null()) return std::make_unique<sink::NullWriter>(plan_.write, observer_);
   Target::WriterSettings settings;
-  if (plan_.source.forward_lines) {
-    settings.schemaless.emplace();
-    const auto& given = flags_.source.precision;
-    settings.schemaless->precision = given.empty() ? "ns" : given == "us" ? "u" : given;
-    settings.schemaless->table_name_key = flags_.source.table_name_key;
-    settings.schemaless->ttl_days = plan_.write.ttl_days;
-  }
+  if (plan_.source.forward_lines)
+    settings.schemaless =
+        schemaless_settings(flags_.source.precision, flags_.source.table_name_key, plan_.write.ttl_days);
   return target_->open_writer(settings, plan_.write, observer_, stop_.get_token());
 }
 

@@ -6,6 +6,7 @@
 #include <exception>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -15,6 +16,7 @@
 #include "cli/load_command.h"
 #include "cli/query_command.h"
 #include "cli/sandbox_command.h"
+#include "cli/tail_command.h"
 #include "cli/version.h"
 
 namespace {
@@ -59,9 +61,9 @@ void name_environment(CLI::App& command) {
   }
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+// Runs the command that `arguments` (without the program's name) name; those of the file that they name are put in
+// where `read_settings` is on.
+int run(std::vector<std::string>& arguments, bool read_settings) {
   int status = cli::kOk;
   std::string config;
   CLI::App program{"penstock: text in, columns out, every row accounted for. The bulk loader for TDengine.",
@@ -82,9 +84,9 @@ int main(int argc, char** argv) {
     name_environment(*command);
   }
   try {
-    auto arguments = cli::with_settings(program, {argv + 1, argv + argc});
-    std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
-    program.parse(std::move(arguments));
+    if (read_settings) arguments = cli::with_settings(program, std::move(arguments));
+    // CLI11 takes them from the back.
+    program.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
   } catch (const CLI::ParseError& error) {
     // Help and version are no errors; a wrong flag is, and says where help is.
     if (error.get_exit_code() == 0) return program.exit(error);
@@ -98,6 +100,24 @@ int main(int argc, char** argv) {
   } catch (const std::exception& error) {
     fmt::print(stderr, "penstock: unexpected: {}\n", error.what());
     return cli::kStopped;
+  }
+  return status;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::vector<std::string> given(argv + 1, argv + argc);
+  auto arguments = given;
+  int status = run(arguments, true);
+  // A service is told to read its settings again. Wrong ones must not end it: it goes on with those that it had.
+  while (status == cli::kReload) {
+    auto fresh = given;
+    status = run(fresh, true);
+    if (status == cli::kReload) arguments = fresh;
+    if (status != cli::kUsage) continue;
+    log_event(LogLevel::error, "config.refused", "the new configuration is refused; going on with the one before");
+    status = run(arguments, false);
   }
   return status;
 }

@@ -13,31 +13,39 @@ namespace {
 
 std::atomic<int> first_signal{0};
 int wake_pipe[2] = {-1, -1};
+bool takes_hangup = false;
 std::jthread waiter;
 
 // A handler may do next to nothing: it remembers the signal and wakes the thread that asks for the stop.
 void on_signal(int number) {
-  int none = 0;
-  if (!first_signal.compare_exchange_strong(none, number)) _exit(128 + number);
+  int before = 0;
+  if (!first_signal.compare_exchange_strong(before, number)) {
+    if (number == SIGHUP) return;
+    if (before != SIGHUP) _exit(128 + number);
+    first_signal = number;
+    return;
+  }
   const char byte = 1;
   [[maybe_unused]] const auto ignored = write(wake_pipe[1], &byte, 1);
 }
 
-void install(void (*handler)(int)) {
+void install(void (*handler)(int), bool hangup) {
   struct sigaction action {};
   action.sa_handler = handler;
   sigemptyset(&action.sa_mask);
   action.sa_flags = SA_RESTART;
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
+  if (hangup) sigaction(SIGHUP, &action, nullptr);
 }
 
 }  // namespace
 
-SignalGuard::SignalGuard(std::stop_source stop) {
+SignalGuard::SignalGuard(std::stop_source stop, Hangup hangup) {
   signal(SIGPIPE, SIG_IGN);
   signal(SIGXFSZ, SIG_IGN);
   first_signal = 0;
+  takes_hangup = hangup == Hangup::stops;
   if (pipe(wake_pipe) != 0) return;
   waiter = std::jthread([stop = std::move(stop)]() mutable {
     char byte = 0;
@@ -45,11 +53,13 @@ SignalGuard::SignalGuard(std::stop_source stop) {
     }
     if (byte == 1) stop.request_stop();
   });
-  install(on_signal);
+  install(on_signal, takes_hangup);
 }
 
 SignalGuard::~SignalGuard() {
-  install(SIG_DFL);
+  // Between two runs of a service a SIGHUP has nothing to wake and must not end the process.
+  install(SIG_DFL, false);
+  if (takes_hangup) signal(SIGHUP, SIG_IGN);
   if (wake_pipe[1] < 0) return;
   const char byte = 0;
   [[maybe_unused]] const auto ignored = write(wake_pipe[1], &byte, 1);

@@ -9,11 +9,12 @@ namespace penstock::cli {
 /// are written to.
 class SignalGuard {
  public:
-  explicit SignalGuard(std::stop_source stop);
+  enum class Hangup { ends, stops };  ///< SIGHUP ends the process as ever, or asks `stop` to stop like the others
+  explicit SignalGuard(std::stop_source stop, Hangup hangup = Hangup::ends);
   ~SignalGuard();
   SignalGuard(const SignalGuard&) = delete;
   SignalGuard& operator=(const SignalGuard&) = delete;
-  /// The signal that came first, or 0.
+  /// The signal that came first, or 0; but SIGINT and SIGTERM count more than a SIGHUP before them.
   [[nodiscard]] static int received() noexcept;
 };
 

@@ -32,6 +32,7 @@ struct SourceOptions {
   schema::NamingRules naming;
   schema::CsvMapping mapping;
   std::size_t max_record = std::size_t{16} << 20;
+  std::uint64_t max_ratio = 1000;  ///< of compressed data (io::ReadOptions)
   bool use_mmap = true;
   std::string context_db;      ///< of a dump of InfluxDB; empty: the only one
   bool forward_lines = false;  ///< --write schemaless
@@ -69,6 +70,8 @@ class SourceOpener {
   /// To be set before the first open().
   void set_target(TargetTimes times, Describe describe);
   void set_chunk_bytes(std::size_t bytes) { chunk_bytes_ = bytes; }
+  /// --format: nothing has to be guessed.
+  [[nodiscard]] bool format_is_given() const noexcept { return options_.format.has_value(); }
 
   pipeline::OpenedSource open(const io::Input& input, std::uint32_t source);
 

@@ -224,4 +224,13 @@ std::unique_ptr<sink::Writer> Target::open_writer(const WriterSettings& settings
   return writer;
 }
 
+sink::SchemalessWriter::Settings schemaless_settings(const std::string& precision, const std::string& table_name_key,
+                                                     int ttl_days) {
+  sink::SchemalessWriter::Settings settings;
+  settings.precision = precision.empty() ? "ns" : precision == "us" ? "u" : precision;
+  settings.table_name_key = table_name_key;
+  settings.ttl_days = ttl_days;
+  return settings;
+}
+
 }  // namespace penstock::cli

@@ -85,4 +85,8 @@ class Target {
   std::unique_ptr<sandbox::Server> server_;
 };
 
+/// How --write schemaless sends: `precision` and `table_name_key` as the flags have them.
+sink::SchemalessWriter::Settings schemaless_settings(const std::string& precision, const std::string& table_name_key,
+                                                     int ttl_days);
+
 }  // namespace penstock::cli
