@@ -107,6 +107,11 @@ void add_source_flags(CLI::App& command, SourceFlags& flags) {
   command.add_option("--max-record", flags.max_record, "Longest record; longer ones are rejected")
       ->group(input)
       ->capture_default_str();
+  command
+      .add_option("--max-ratio", flags.max_ratio,
+                  "Refuse compressed files that inflate to more than this many times their size (0: never)")
+      ->group(input)
+      ->capture_default_str();
   command.add_flag("--no-mmap", flags.no_mmap, "Read plain files instead of mapping them (files that change)")
       ->group(input);
   command
@@ -208,6 +213,7 @@ SourceOptions to_options(const SourceFlags& flags) {
   if (!flags.precision.empty()) options.precision = format::time_unit_from_name(flags.precision);
   options.max_record = size_flag("--max-record", flags.max_record);
   if (options.max_record > std::size_t{1} << 30) refuse("--max-record", flags.max_record, "at most 1G");
+  options.max_ratio = flags.max_ratio;
   options.use_mmap = !flags.no_mmap;
   options.context_db = flags.context_db;
   options.coerce = flags.coerce;

@@ -20,6 +20,7 @@ struct SourceFlags {
   std::string format;
   std::string precision;
   std::string max_record = "16M";
+  std::uint64_t max_ratio = 1000;
   bool no_mmap = false;
   bool coerce = false;
   std::string since, until, limit;

@@ -98,6 +98,7 @@ io::ReadOptions SourceOpener::read_options() const {
   io::ReadOptions read;
   read.chunk_bytes = chunk_bytes_;
   read.max_record = options_.max_record;
+  read.max_ratio = options_.max_ratio;
   read.use_mmap = options_.use_mmap;
   read.budget = budget_;
   return read;

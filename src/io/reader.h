@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -30,6 +31,12 @@ struct ReadOptions {
   /// What buffers are charged to, from when they are filled until their last owner lets go. May be null. Mapped files
   /// are not charged: their pages belong to the system, and those of a released chunk are dropped.
   MemoryBudget* budget = nullptr;
+  /// Compressed data that gives more than this many bytes for each of its own is refused once more than 256 MiB came
+  /// out (a "decompression bomb"); 0: any ratio.
+  std::uint64_t max_ratio = 1000;
+  /// Where start_at() tells how far it has come, in decompressed bytes, for a progress line. May be null; outlives the
+  /// reader.
+  std::atomic<std::uint64_t>* skipped = nullptr;
 };
 
 /// One source as a sequence of chunks of whole records. A plain file is mapped and chunks are views into it; anything
@@ -60,9 +67,10 @@ class Reader {
   /// For a caller that looks at the data before it knows how to cut it. Only before the first next().
   virtual void set_cutting(const Cutting& cutting) = 0;
 
-  /// Starts at `offset` (decompressed bytes, the start of a record) instead of at 0: skips there, which for compressed
-  /// data means to decompress what is before it. Only before the first next(). Throws Error(Errc::io) when the source
-  /// ends before `offset`.
+  /// Starts at `offset` (decompressed bytes, the start of a record) instead of at 0: skips there. Compressed files
+  /// whose parts tell how long they are (seek tables and frames of zstd, blocks of bgzip, frames of lz4) are not
+  /// inflated but for the last of these parts; others are, from their start. Only before the first next(). Returns
+  /// early when a stop is asked for. Throws Error(Errc::io) when the source ends before `offset`.
   virtual void start_at(std::uint64_t offset, std::stop_token stop = {}) = 0;
 
   /// The next chunk, all but `seq` and `source`. False at the end, or when a stop was asked for. First lets go of what

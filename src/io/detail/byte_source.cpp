@@ -43,6 +43,7 @@ class Decoder : public ByteSource {
       if (!input_.available().empty() || output_waits_) {
         const std::size_t bytes = step(to, most);
         output_waits_ = bytes == most;
+        check_ratio(bytes);
         if (bytes > 0) return {ReadState::data, bytes};
       }
       if (!input_.available().empty()) continue;
@@ -57,7 +58,8 @@ class Decoder : public ByteSource {
   }
 
  protected:
-  Decoder(RawInput& input, const char* format) : input_(input), format_(format) {}
+  Decoder(RawInput& input, const char* format, std::uint64_t max_ratio)
+      : input_(input), start_(input.position()), max_ratio_(max_ratio), format_(format) {}
 
   /// Consumes some input and writes at most `most` bytes; returns how many. Makes progress or throws.
   virtual std::size_t step(char* to, std::size_t most) = 0;
@@ -74,13 +76,29 @@ class Decoder : public ByteSource {
   bool in_frame_ = false;  ///< the end of the input here would be too early
 
  private:
+  // A few bytes that inflate to terabytes would keep a load busy for days: nobody means that.
+  void check_ratio(std::size_t bytes) {
+    produced_ += bytes;
+    if (max_ratio_ == 0 || produced_ <= kUnsuspicious) return;
+    const std::uint64_t consumed = std::max<std::uint64_t>(1, input_.position() - start_);
+    if (produced_ / max_ratio_ <= consumed) return;
+    fail("it inflates to more than " + std::to_string(max_ratio_) + " times its size (" + std::to_string(produced_) +
+         " bytes came out of " + std::to_string(consumed) +
+         "): a decompression bomb? If the data is what it should be, load it with a larger --max-ratio (0: any)");
+  }
+
+  static constexpr std::uint64_t kUnsuspicious = std::uint64_t{256} << 20;
+  const std::uint64_t start_;
+  const std::uint64_t max_ratio_;
+  std::uint64_t produced_ = 0;
   const char* const format_;
   bool output_waits_ = false;  ///< the last step filled its room: the library may hold more
 };
 
 class ZstdSource final : public Decoder {
  public:
-  explicit ZstdSource(RawInput& input) : Decoder(input, "zstd"), stream_(ZSTD_createDStream(), &ZSTD_freeDStream) {
+  ZstdSource(RawInput& input, std::uint64_t max_ratio)
+      : Decoder(input, "zstd", max_ratio), stream_(ZSTD_createDStream(), &ZSTD_freeDStream) {
     if (stream_ == nullptr) fail("out of memory");
   }
 
@@ -112,7 +130,8 @@ class ZstdSource final : public Decoder {
 
 class Lz4Source final : public Decoder {
  public:
-  explicit Lz4Source(RawInput& input) : Decoder(input, "lz4"), context_(nullptr, &LZ4F_freeDecompressionContext) {
+  Lz4Source(RawInput& input, std::uint64_t max_ratio)
+      : Decoder(input, "lz4", max_ratio), context_(nullptr, &LZ4F_freeDecompressionContext) {
     LZ4F_dctx* context = nullptr;
     if (LZ4F_isError(LZ4F_createDecompressionContext(&context, LZ4F_VERSION)) != 0) fail("out of memory");
     context_.reset(context);
@@ -139,7 +158,7 @@ class Lz4Source final : public Decoder {
 
 class GzipSource final : public Decoder {
  public:
-  explicit GzipSource(RawInput& input) : Decoder(input, "gzip") {
+  GzipSource(RawInput& input, std::uint64_t max_ratio) : Decoder(input, "gzip", max_ratio) {
     if (inflateInit2(&stream_, 15 + 16) != Z_OK) fail("out of memory");
   }
   ~GzipSource() override { inflateEnd(&stream_); }
@@ -214,6 +233,12 @@ ReadResult RawInput::refill(const Wait& wait) {
   return result;
 }
 
+bool RawInput::restart(std::uint64_t at) {
+  if (!file_.seek(at)) return false;
+  at_ = end_ = 0;
+  return true;
+}
+
 Compression guess_compression(std::string_view first, const std::string& name) {
   const std::string_view four = first.substr(0, 4);
   if (four == view("\x28\xb5\x2f\xfd", 4)) return Compression::zstd;
@@ -236,11 +261,11 @@ Compression guess_compression(std::string_view first, const std::string& name) {
   return Compression::none;
 }
 
-std::unique_ptr<ByteSource> make_source(Compression compression, RawInput& input) {
+std::unique_ptr<ByteSource> make_source(Compression compression, RawInput& input, std::uint64_t max_ratio) {
   switch (compression) {
-    case Compression::zstd: return std::make_unique<ZstdSource>(input);
-    case Compression::gzip: return std::make_unique<GzipSource>(input);
-    case Compression::lz4: return std::make_unique<Lz4Source>(input);
+    case Compression::zstd: return std::make_unique<ZstdSource>(input, max_ratio);
+    case Compression::gzip: return std::make_unique<GzipSource>(input, max_ratio);
+    case Compression::lz4: return std::make_unique<Lz4Source>(input, max_ratio);
     case Compression::none: break;
   }
   return std::make_unique<PlainSource>(input);

@@ -19,6 +19,8 @@ class RawInput {
   void consume(std::size_t bytes) noexcept { at_ += bytes; }
   /// Reads more behind what is available; makes room if need be.
   ReadResult refill(const Wait& wait);
+  /// Goes on at byte `at` of a regular file. False: the file cannot be read at will.
+  bool restart(std::uint64_t at);
   /// Reads straight to `to`; only while nothing is available.
   ReadResult read(char* to, std::size_t most, const Wait& wait) { return file_.read(to, most, wait); }
   /// Bytes of the source in front of available().
@@ -44,7 +46,8 @@ class ByteSource {
 /// What the first bytes say (6 are enough). Throws Error(Errc::io) for compressions that must be undone elsewhere.
 Compression guess_compression(std::string_view first, const std::string& name);
 
-/// `input` must outlive the result.
-std::unique_ptr<ByteSource> make_source(Compression compression, RawInput& input);
+/// `input` must outlive the result. Data that gives more than `max_ratio` bytes for each of its own is refused once
+/// more than 256 MiB came out; 0: any ratio.
+std::unique_ptr<ByteSource> make_source(Compression compression, RawInput& input, std::uint64_t max_ratio = 0);
 
 }  // namespace penstock::io::detail

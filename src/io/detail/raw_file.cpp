@@ -144,6 +144,12 @@ ReadResult RawFile::read(char* to, std::size_t most, const Wait& wait) {
   }
 }
 
+bool RawFile::seek(std::uint64_t at) noexcept {
+  if (!regular_ || path_.empty() || at > size_ || ::lseek(fd_, static_cast<off_t>(at), SEEK_SET) < 0) return false;
+  consumed_.store(at, std::memory_order_relaxed);
+  return true;
+}
+
 bool RawFile::read_at(std::uint64_t offset, char* to, std::size_t most, std::size_t& got) const {
   got = 0;
   if (!regular_ || path_.empty()) return false;

@@ -62,6 +62,8 @@ class RawFile {
 
   /// Reads what there is, at most `most` bytes. Throws Error(Errc::io).
   ReadResult read(char* to, std::size_t most, const Wait& wait);
+  /// The next read() begins at `at` of a regular file, which consumed() is then. False: cannot (standard input).
+  bool seek(std::uint64_t at) noexcept;
   /// Reads at `offset` of a regular file without moving; fewer bytes only at its end. False: cannot.
   bool read_at(std::uint64_t offset, char* to, std::size_t most, std::size_t& got) const;
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "base/bounded_queue.h"
 #include "base/error.h"
@@ -13,6 +14,7 @@
 #include "io/detail/buffer_pool.h"
 #include "io/detail/byte_source.h"
 #include "io/detail/readers.h"
+#include "io/detail/skip.h"
 
 namespace penstock::io::detail {
 namespace {
@@ -58,17 +60,12 @@ class Producer {
   void start_at(std::uint64_t offset, const std::stop_token& stop) {
     prepare({stop, std::nullopt});
     if (source_ == nullptr) return;  // stopped
-    while (offset_ < offset) {
-      const std::size_t have = head_.size() - head_at_;
-      if (have == 0 && read_head(std::size_t{1} << 20, {stop, std::nullopt}) == ReadState::data) continue;
-      if (have == 0) {
-        if (failure_) failure_->raise();
-        if (stop.stop_requested()) return;
-        throw Error(Errc::io, "cannot go on at byte " + std::to_string(offset) + " of '" +
-                                  printable(file_->name(), 400) + "': its data ends at byte " +
-                                  std::to_string(offset_) + "; it is not the file that was read before");
-      }
-      drop_head(static_cast<std::size_t>(std::min<std::uint64_t>(have, offset - offset_)));
+    if (jump(offset, stop)) return;
+    if (!skip_to(offset, stop)) {
+      if (failure_) failure_->raise();
+      throw Error(Errc::io, "cannot go on at byte " + std::to_string(offset) + " of '" + printable(file_->name(), 400) +
+                                "': its data ends at byte " + std::to_string(offset_) +
+                                "; it is not the file that was read before");
     }
   }
 
@@ -105,6 +102,58 @@ class Producer {
     queue.push(std::move(item), stop);
   }
 
+  /// Decompresses and discards what is before `offset`; a stop ends it early. False: the data ends before, or it is
+  /// damaged (failure_).
+  bool skip_to(std::uint64_t offset, const std::stop_token& stop) {
+    std::vector<char> scratch;
+    while (offset_ < offset) {
+      if (options_.skipped != nullptr) options_.skipped->store(offset_, std::memory_order_relaxed);
+      const std::uint64_t left = offset - offset_;
+      if (const std::size_t have = head_.size() - head_at_; have > 0) {
+        const auto bytes = static_cast<std::size_t>(std::min<std::uint64_t>(have, left));
+        last_skipped_ = head_[head_at_ + bytes - 1];
+        drop_head(bytes);
+        continue;
+      }
+      scratch.resize(std::size_t{256} << 10);
+      const auto most = static_cast<std::size_t>(std::min<std::uint64_t>(scratch.size(), left));
+      const ReadResult result = read(scratch.data(), most, {stop, std::nullopt});
+      if (result.state == ReadState::stopped) return true;
+      if (result.state == ReadState::end) return false;
+      if (result.bytes > 0) last_skipped_ = scratch[result.bytes - 1];
+      offset_ += result.bytes;
+    }
+    if (options_.skipped != nullptr) options_.skipped->store(offset_, std::memory_order_relaxed);
+    return true;
+  }
+
+  /// Goes to `offset` by what the file tells about its parts. False: it tells nothing, or what it told proved wrong;
+  /// then the data stands where it stood, or at its start.
+  bool jump(std::uint64_t offset, const std::stop_token& stop) {
+    const Jump to =
+        compression() == Compression::none ? Jump{offset, offset} : find_jump(*file_, compression(), offset, stop);
+    if (to.offset <= offset_ + (head_.size() - head_at_) || to.offset > offset || !input_.restart(to.at)) return false;
+    begin_at(to.offset);
+    // Records of text end with a newline: a table that leads elsewhere is found out by that.
+    const bool text = options_.cutting.splitting != Splitting::json && compression() != Compression::none;
+    last_skipped_ = '\n';
+    if (skip_to(offset, stop) && (!text || last_skipped_ == '\n' || stop.stop_requested())) return true;
+    if (!input_.restart(0)) throw Error(Errc::io, "cannot read '" + printable(file_->name(), 400) + "' again");
+    begin_at(0);
+    mark_skipped_ = false;
+    prepare({stop, std::nullopt});
+    return false;
+  }
+
+  void begin_at(std::uint64_t offset) {
+    source_ = make_source(compression(), input_, options_.max_ratio);
+    head_.clear();
+    head_at_ = 0;
+    offset_ = offset;
+    ended_ = false;
+    failure_.reset();
+  }
+
   /// Finds out the compression and the encoding.
   void prepare(const Wait& wait) {
     if (source_ == nullptr) {
@@ -114,7 +163,7 @@ class Producer {
         if (state == ReadState::stopped) return;
       }
       const Compression found = guess_compression(input_.available().substr(0, 8), file_->name());
-      source_ = make_source(found, input_);
+      source_ = make_source(found, input_, options_.max_ratio);
       compression_.store(found, std::memory_order_release);
     }
     if (std::exchange(mark_skipped_, true)) return;
@@ -281,6 +330,7 @@ class Producer {
   std::string head_;   ///< decoded ahead by peek(); what is left of it starts at head_at_
   std::size_t head_at_ = 0;
   bool mark_skipped_ = false;
+  char last_skipped_ = '\n';  ///< byte in front of offset_
   bool ended_ = false;
   std::optional<Failure> failure_;
   std::uint64_t offset_ = 0;  ///< of the first byte that was not handed out
