@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "pipeline/rejects_file.h"
 
 namespace penstock::pipeline {
 namespace {
@@ -96,62 +97,72 @@ std::string shell_quoted(const std::string& text) {
   return out + "'";
 }
 
-// One new file with a buffer; what fails names the file and the cause.
-struct Rejects::File {
-  struct Stream {
-    fs::path path;
-    int descriptor = -1;
-    std::string buffer;
+bool Rejects::File::Stream::open(const fs::path& name) {
+  path = name;
+  descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (descriptor < 0 && errno != EEXIST)
+    throw Error(Errc::io, fmt::format("cannot make the reject file '{}': {}; name another place with --rejects",
+                                      path.string(), errno_text(errno)));
+  bytes = 0;
+  dirty = descriptor >= 0;
+  return descriptor >= 0;
+}
 
-    // False: there is such a file, or something of that name.
-    bool open(const fs::path& name) {
-      path = name;
-      descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-      if (descriptor < 0 && errno != EEXIST)
-        throw Error(Errc::io, fmt::format("cannot make the reject file '{}': {}; name another place with --rejects",
-                                          path.string(), errno_text(errno)));
-      return descriptor >= 0;
+void Rejects::File::Stream::reopen(const fs::path& name, std::uint64_t length) {
+  path = name;
+  descriptor = ::open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+  cut(length);
+}
+
+void Rejects::File::Stream::cut(std::uint64_t length) {
+  if (descriptor < 0 || ::ftruncate(descriptor, static_cast<off_t>(length)) != 0 ||
+      ::lseek(descriptor, 0, SEEK_END) != static_cast<off_t>(length))
+    throw Error(Errc::io, fmt::format("cannot go on with the reject file '{}': {}; name another place with --rejects",
+                                      path.string(), errno_text(errno)));
+  bytes = length;
+  dirty = true;
+}
+
+void Rejects::File::Stream::remove() {
+  std::error_code ignored;
+  ::close(std::exchange(descriptor, -1));
+  fs::remove(path, ignored);
+}
+
+void Rejects::File::Stream::flush() {
+  std::string_view left = buffer;
+  while (!left.empty()) {
+    const auto written = ::write(descriptor, left.data(), left.size());
+    if (written < 0) {
+      if (errno == EINTR) continue;
+      const auto why = errno_text(errno);
+      buffer.erase(0, buffer.size() - left.size());
+      throw Error(Errc::io, fmt::format("cannot write the reject file '{}': {}; its last records are missing. Make "
+                                        "room or name another place with --rejects, then load again",
+                                        path.string(), why));
     }
-    void remove() {
-      std::error_code ignored;
-      ::close(std::exchange(descriptor, -1));
-      fs::remove(path, ignored);
-    }
-    void flush() {
-      std::string_view left = buffer;
-      while (!left.empty()) {
-        const auto written = ::write(descriptor, left.data(), left.size());
-        if (written < 0) {
-          if (errno == EINTR) continue;
-          const auto why = errno_text(errno);
-          buffer.erase(0, buffer.size() - left.size());
-          throw Error(Errc::io, fmt::format("cannot write the reject file '{}': {}; its last records are missing. Make "
-                                            "room or name another place with --rejects, then load again",
-                                            path.string(), why));
-        }
-        left.remove_prefix(static_cast<std::size_t>(written));
-      }
-      buffer.clear();
-    }
-    void sync() {
-      if (descriptor < 0) return;
-      flush();
-      ::fsync(descriptor);
-    }
-    Stream() = default;
-    Stream(const Stream&) = delete;
-    Stream& operator=(const Stream&) = delete;
-    ~Stream() {
-      if (descriptor >= 0) ::close(descriptor);
-    }
-  };
-  Stream records;
-  Stream reasons;
-  bool one_line = false;     // a record takes one line, whatever it was before
-  std::string head;          // that the last record stands behind
-  std::string reason_begin;  // of a reasons line: the same for all records of the source
-  std::string reason_end;
-};
+    dirty = true;
+    bytes += static_cast<std::uint64_t>(written);
+    left.remove_prefix(static_cast<std::size_t>(written));
+  }
+  buffer.clear();
+}
+
+void Rejects::File::Stream::sync() {
+  if (descriptor < 0) return;
+  flush();
+  if (!dirty) return;
+  // A file system without it (EINVAL) has no better promise to give.
+  if (::fsync(descriptor) != 0 && errno != EINVAL)
+    throw Error(Errc::io, fmt::format("cannot write the reject file '{}' to disk: {}; its last records may be missing. "
+                                      "Name another place with --rejects, then load again",
+                                      path.string(), errno_text(errno)));
+  dirty = false;
+}
+
+Rejects::File::Stream::~Stream() {
+  if (descriptor >= 0) ::close(descriptor);
+}
 
 Rejects::Rejects(Options options, std::vector<Source> sources)
     : options_(std::move(options)), sources_(std::move(sources)), files_(sources_.size()) {
@@ -185,6 +196,11 @@ Rejects::~Rejects() {
   for (auto& file : files_) {
     if (!file) continue;
     try {
+      if (file->in_pieces) {
+        file->records.flush();
+        file->records.cut(file->records.bytes - file->piece_bytes);
+        end_pieces(*file);
+      }
       file->records.flush();
       file->reasons.flush();
     } catch (const Error&) {  // NOLINT(bugprone-empty-catch): sync() has told it to whoever can act
@@ -210,8 +226,18 @@ void Rejects::describe(std::uint32_t source, std::string header, std::string ext
 
 Rejects::File& Rejects::file_of(std::uint32_t source) {
   auto& file = files_[source];
-  if (file) return *file;
   const auto& described = sources_[source];
+  if (file) {
+    if (file->reason_begin.empty()) {  // of an earlier run
+      const auto mapping = file->records.path.string() + ".mapping.toml";
+      std::error_code ignored;
+      const bool mapped = fs::exists(mapping, ignored);
+      file->one_line = described.extension == "json";
+      set_reason_frame(*file, described.name,
+                       described.load_with + (mapped ? " --mapping " + shell_quoted(mapping) : std::string()));
+    }
+    return *file;
+  }
   auto made = std::make_unique<File>();
   fs::path wanted = options_.path;
   if (!single_file_) {
@@ -240,24 +266,29 @@ Rejects::File& Rejects::file_of(std::uint32_t source) {
   }
   made->one_line = described.extension == "json";
   if (!described.header.empty()) made->records.buffer += described.header + "\n";
+  made->header_bytes = made->records.buffer.size();
   std::string load_with = described.load_with;
   if (!described.mapping.empty()) {
     File::Stream mapping;
     if (mapping.open(made->records.path.string() + ".mapping.toml")) {
       mapping.buffer = described.mapping;
-      mapping.flush();
+      mapping.sync();
       load_with += " --mapping " + shell_quoted(mapping.path.string());
     }
   }
-  made->reason_begin = "{\"source\":";
-  append_json(made->reason_begin, described.name);
-  made->reason_begin += ",\"line\":";
-  made->reason_end = ",\"load_with\":";
-  append_json(made->reason_end, load_with);
-  made->reason_end += "}\n";
+  set_reason_frame(*made, described.name, load_with);
   check_space(*made);
   file = std::move(made);
   return *file;
+}
+
+void Rejects::set_reason_frame(File& file, const std::string& name, const std::string& load_with) {
+  file.reason_begin = "{\"source\":";
+  append_json(file.reason_begin, name);
+  file.reason_begin += ",\"line\":";
+  file.reason_end = ",\"load_with\":";
+  append_json(file.reason_end, load_with);
+  file.reason_end += "}\n";
 }
 
 void Rejects::check_space(const File& file) {
@@ -273,9 +304,12 @@ void Rejects::check_space(const File& file) {
 void Rejects::put_piece(std::uint32_t source, std::string_view piece) {
   if (options_.discard) return;
   const std::lock_guard lock(mutex_);
-  auto& records = file_of(source).records;
-  records.buffer += piece;
-  if (records.buffer.size() >= kBuffer) records.flush();
+  auto& file = file_of(source);
+  file.in_pieces = true;
+  file.piece_bytes += piece.size();
+  file.records.buffer += piece;
+  file.changed = true;
+  if (file.records.buffer.size() >= kBuffer) file.records.flush();
 }
 
 Rejects::Group& Rejects::group_of(const RejectedRecord& rejected) {
@@ -319,40 +353,77 @@ void Rejects::add(const RejectedRecord& rejected) {
   group_of(rejected);
   if (!options_.discard) {
     File& file = file_of(rejected.source);
-    auto& records = file.records.buffer;
-    if (!rejected.head.empty() && rejected.head != file.head) {
-      if (!file.head.empty()) records += '\n';
-      records += rejected.head;
-      records += '\n';
-      file.head = rejected.head;
+    const bool waits = file.in_pieces && !rejected.ends_pieces;
+    auto& records = waits ? file.waiting.records : file.records.buffer;
+    auto& reasons = waits ? file.waiting.reasons : file.reasons.buffer;
+    write_down(file, rejected, records, reasons, waits ? file.waiting.head : file.head);
+    if (rejected.ends_pieces && file.in_pieces) {
+      end_pieces(file);
     }
-    const auto begin = records.size();
-    records += rejected.record;
-    if (file.one_line)
-      std::replace_if(
-          records.begin() + static_cast<std::ptrdiff_t>(begin), records.end(),
-          [](char c) { return c == '\n' || c == '\r'; }, ' ');
-    records += '\n';
-    auto& reasons = file.reasons.buffer;
-    reasons += file.reason_begin;
-    append_number(reasons, rejected.line);
-    reasons += ",\"offset\":";
-    append_number(reasons, rejected.offset);
-    reasons += ",\"column\":";
-    append_number(reasons, rejected.column);
-    reasons += ",\"reason\":";
-    append_json(reasons, rejected.reason);
-    reasons += ",\"code\":";
-    append_number(reasons, rejected.code);
-    reasons += rejected.by_server ? ",\"by\":\"server\"" : ",\"by\":\"penstock\"";
-    reasons += file.reason_end;
-    if (records.size() >= kBuffer || reasons.size() >= kBuffer) {
+    file.changed = true;
+    if (!waits && (records.size() >= kBuffer || reasons.size() >= kBuffer)) {
       file.records.flush();
       file.reasons.flush();
       check_space(file);
     }
   }
   ++count_;
+}
+
+void Rejects::end_pieces(File& file) {
+  file.in_pieces = false;
+  file.piece_bytes = 0;
+  file.records.buffer += std::exchange(file.waiting.records, {});
+  file.reasons.buffer += std::exchange(file.waiting.reasons, {});
+  if (!file.waiting.head.empty()) file.head = std::exchange(file.waiting.head, {});
+}
+
+void Rejects::drop_pieces() {
+  const std::lock_guard lock(mutex_);
+  for (auto& file : files_) {
+    if (!file || !file->in_pieces) continue;
+    file->records.flush();
+    file->records.cut(file->records.bytes - file->piece_bytes);
+    end_pieces(*file);
+    file->changed = true;
+  }
+}
+
+// `head`: what the record before it stands behind.
+void Rejects::write_down(File& file, const RejectedRecord& rejected, std::string& records, std::string& reasons,
+                         std::string& head) {
+  const auto before = records.size();
+  if (!rejected.head.empty() && rejected.head != head) {
+    if (!head.empty()) records += '\n';
+    records += rejected.head;
+    records += '\n';
+    head = rejected.head;
+  }
+  const auto begin = records.size();
+  records += rejected.record;
+  if (file.one_line)
+    std::replace_if(
+        records.begin() + static_cast<std::ptrdiff_t>(begin), records.end(),
+        [](char c) { return c == '\n' || c == '\r'; }, ' ');
+  records += '\n';
+  reasons += file.reason_begin;
+  append_number(reasons, rejected.line);
+  reasons += ",\"offset\":";
+  append_number(reasons, rejected.offset);
+  reasons += ",\"column\":";
+  append_number(reasons, rejected.column);
+  reasons += ",\"bytes\":";
+  append_number(reasons, records.size() - before + (rejected.ends_pieces ? file.piece_bytes : 0));
+  if (begin > before) {
+    reasons += ",\"head_bytes\":";
+    append_number(reasons, begin - before);
+  }
+  reasons += ",\"reason\":";
+  append_json(reasons, rejected.reason);
+  reasons += ",\"code\":";
+  append_number(reasons, rejected.code);
+  reasons += rejected.by_server ? ",\"by\":\"server\"" : ",\"by\":\"penstock\"";
+  reasons += file.reason_end;
 }
 
 void Rejects::check_limits(std::uint64_t rows_read) {
@@ -375,13 +446,24 @@ void Rejects::check_limits(std::uint64_t rows_read) {
                                          format_count(options_.early_rows), advice));
 }
 
-void Rejects::sync() {
+std::vector<Rejects::Durable> Rejects::sync() {
   const std::lock_guard lock(mutex_);
-  for (auto& file : files_) {
-    if (!file) continue;
+  std::vector<Durable> changes;
+  for (std::uint32_t source = 0; source < files_.size(); ++source) {
+    auto& file = files_[source];
+    if (!file || !file->changed) continue;
     file->records.sync();
     file->reasons.sync();
+    file->changed = false;
+    changes.push_back(
+        {source, {fs::absolute(file->records.path), file->header_bytes, file->records.bytes, file->reasons.bytes, {}}});
   }
+  return changes;
+}
+
+bool Rejects::holding_back() const {
+  const std::lock_guard lock(mutex_);
+  return std::any_of(files_.begin(), files_.end(), [](const auto& file) { return file && !file->waiting.empty(); });
 }
 
 void Rejects::remove_files() noexcept {

@@ -24,6 +24,17 @@ struct RejectedRecord {
   std::string_view record;  ///< as it was read, without its line end
   /// Lines that must stand before it in the reject file, without the last line end; empty: none beyond the source's.
   std::string_view head = {};
+  bool ends_pieces = false;  ///< the pieces given to put_piece() are its beginning
+};
+
+/// The reject files of one source as a journal knows them.
+struct RejectFiles {
+  std::filesystem::path records;   ///< absolute; beside it "….reasons.jsonl"; empty: none
+  std::uint64_t header_bytes = 0;  ///< at the front of `records`, before the first record
+  std::uint64_t records_bytes = 0;
+  std::uint64_t reasons_bytes = 0;
+  /// Not empty: files of these lengths lie beside the two, with this behind their names, and take their place.
+  std::string swap;
 };
 
 /// A word of a command line as a shell reads it: in single quotes where it must be.
@@ -34,7 +45,9 @@ std::string shell_quoted(const std::string& text);
 /// be read (a few bad records are no sample to infer that from). Any thread. Files appear with the first reject; an
 /// existing file is never touched: the next free number goes into the name ("a.csv.rejects-2.csv").
 ///
-/// A reasons line: {"source","line","offset","column","reason","code","by","load_with"}.
+/// A reasons line: {"source","line","offset","column","bytes","reason","code","by","load_with"}; "bytes" is what the
+/// record takes in the reject file with its line end, "head_bytes" (where there is any) how much of that stands before
+/// the record itself.
 class Rejects {
  public:
   struct Source {
@@ -77,8 +90,31 @@ class Rejects {
   void check_limits(std::uint64_t rows_read);
   /// A record too long to hold comes in pieces: each but the last through here, then put() with the last one.
   void put_piece(std::uint32_t source, std::string_view piece);
-  /// Everything put so far is on disk when this returns. Throws Error(Errc::io).
-  void sync();
+  /// The records whose pieces have no end go away again: they were not read to their ends. Throws Error(Errc::io).
+  void drop_pieces();
+  struct Durable {
+    std::uint32_t source = 0;
+    RejectFiles files;
+  };
+  /// Everything put so far is on disk when this returns, but for what holding_back() tells of. Returns the files that
+  /// have changed since the last call. Throws Error(Errc::io).
+  std::vector<Durable> sync();
+  /// An oversized record is on its way to its file, and others of its source wait for its end.
+  [[nodiscard]] bool holding_back() const;
+
+  /// Goes on with the files of an earlier run, of which the first `settled` bytes of the source are settled with
+  /// `rejected` rejected records: drops what was written for sure or perhaps behind that, takes the others into count()
+  /// and groups(). In two steps, between which the caller makes the result of the first one durable; a crash at any
+  /// instant costs no record. Files that are gone, or that somebody changed, are left alone, and new ones are made;
+  /// the note says so. Before the first record.
+  /// @param suffix  differs from that of every other attempt
+  struct Restored {
+    RejectFiles files;
+    std::string note;  ///< for the user; may be empty
+  };
+  Restored begin_restore(std::uint32_t source, const RejectFiles& files, std::uint64_t settled, std::uint64_t rejected,
+                         const std::string& suffix);
+  void end_restore(std::uint32_t source, const RejectFiles& files);
   /// Removes the files: all is read again from the start. No record may follow.
   void remove_files() noexcept;
 
@@ -105,6 +141,10 @@ class Rejects {
   struct File;
   File& file_of(std::uint32_t source);
   Group& group_of(const RejectedRecord& rejected);
+  void write_down(File& file, const RejectedRecord& rejected, std::string& records, std::string& reasons,
+                  std::string& head);
+  static void end_pieces(File& file);
+  static void set_reason_frame(File& file, const std::string& name, const std::string& load_with);
   void check_space(const File& file);
   void refuse_without_space() const;
 
@@ -112,8 +152,9 @@ class Rejects {
   Options options_;
   std::vector<Source> sources_;
   std::vector<std::unique_ptr<File>> files_;
-  std::unordered_map<std::string, Group> groups_;  // by code and folded reason
-  std::string group_key_;                          // memory for the key that is looked for
+  std::unordered_map<std::string, Group> groups_;                  // by code and folded reason
+  std::string group_key_;                                          // memory for the key that is looked for
+  std::unordered_map<std::uint32_t, std::string> restored_heads_;  // by source, between the steps of a restore
   std::uint64_t count_ = 0;
   std::optional<std::uint64_t> short_of_space_;  // bytes that are left
   bool early_over_ = false;                      // the first early_rows were looked at

@@ -105,6 +105,7 @@ RunResult run(const RunPlan& plan, std::stop_source stop) {
     }
   }
   try {
+    plan.rejects->drop_pieces();
     plan.rejects->sync();
   } catch (...) {
     if (!result.error) result.error = std::current_exception();

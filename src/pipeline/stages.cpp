@@ -223,26 +223,30 @@ std::uint64_t& DispatchStage::next_line(std::uint32_t source) {
 
 void DispatchStage::take_oversized(sink::ParsedChunk& chunk) {
   const auto source = chunk.chunk.source;
-  if (oversized_source_ != source) oversized_begin_ = chunk.chunk.offset;
-  if (chunk.chunk.oversized_end) oversized_source_.reset();
-  else oversized_source_ = source;
+  const auto begin = oversized_.try_emplace(source, chunk.chunk.offset).first->second;
   std::string_view piece = chunk.chunk.text;
-  if (oversized_source_) {
+  if (!chunk.chunk.oversized_end) {
     plan_.rejects->put_piece(source, piece);
-    plan_.ledger->open(chunk.chunk.seq, source, oversized_begin_, 0, 0, 0, piece.size());
+    plan_.ledger->open(chunk.chunk.seq, source, begin, 0, 0, 0, piece.size());
     return;
   }
+  oversized_.erase(source);
   if (piece.ends_with('\n')) piece.remove_suffix(1);
-  const auto length = chunk.chunk.offset + chunk.chunk.text.size() - oversized_begin_;
+  const auto end = chunk.chunk.offset + chunk.chunk.text.size();
   plan_.counters->rows_read.fetch_add(1, std::memory_order_relaxed);
   plan_.counters->rows_rejected.fetch_add(1, std::memory_order_relaxed);
   if (limit_ != UINT64_MAX) --limit_;
-  const auto reason = fmt::format("the record is {} bytes long, more than --max-record allows", length);
-  plan_.rejects->put({source, next_line(source), oversized_begin_, 0, 0, false, reason, piece},
-                     plan_.counters->rows_read.load(std::memory_order_relaxed));
-  plan_.ledger->open(chunk.chunk.seq, source, chunk.chunk.offset + chunk.chunk.text.size(), 0, 1, 1, piece.size(), 0,
-                     1);
+  const auto reason = fmt::format("the record is {} bytes long, more than --max-record allows", end - begin);
+  std::exception_ptr failure;
+  try {
+    plan_.rejects->add({source, next_line(source), begin, 0, 0, false, reason, piece, {}, true});
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  plan_.ledger->open(chunk.chunk.seq, source, end, failure ? 1 : 0, 1, failure ? 0 : 1, piece.size(), 0, 1);
   ++next_line(source);
+  if (failure) std::rethrow_exception(failure);
+  plan_.rejects->check_limits(plan_.counters->rows_read.load(std::memory_order_relaxed));
 }
 
 // Returns how many the books have; a file that cannot be written ends the run after the chunk is in the ledger.
@@ -328,6 +332,11 @@ void DispatchStage::take(Work& work) {
   const auto source = chunk.chunk.source;
   auto& counters = *plan_.counters;
   counters.text_bytes.fetch_add(chunk.chunk.text.size(), std::memory_order_relaxed);
+  // One source after the other: the one before it ended in the middle of an oversized record.
+  if (plan_.feed == nullptr && !oversized_.empty() && oversized_.begin()->first != source) {
+    plan_.rejects->drop_pieces();
+    oversized_.clear();
+  }
   if (chunk.chunk.oversized) {
     take_oversized(chunk);
     return;

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -70,9 +71,8 @@ class DispatchStage {
   std::vector<bool> counted_;             // [child tables] is among children_
   std::uint32_t children_ = 0;            // child tables that were admitted
   std::optional<std::uint32_t> damaged_source_;
-  std::uint64_t damaged_from_ = 0;  // all before it was sound
-  std::uint64_t oversized_begin_ = 0;
-  std::optional<std::uint32_t> oversized_source_;  // whose record is in the middle of its pieces
+  std::uint64_t damaged_from_ = 0;                    // all before it was sound
+  std::map<std::uint32_t, std::uint64_t> oversized_;  // sources in the middle of an oversized record: where it begins
 };
 
 /// Number of the line that holds the byte at `offset` of the chunk's text.
