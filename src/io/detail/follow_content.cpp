@@ -1,0 +1,404 @@
+// The part of FollowRotation that compares content: copies, generations that were missed, truncation.
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <optional>
+#include <utility>
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/text.h"
+#include "io/detail/follow_names.h"
+#include "io/detail/follow_rotation.h"
+
+namespace penstock::io::detail {
+namespace {
+
+constexpr std::int64_t kSecond = 1'000'000'000;
+
+std::string in_quotes(const std::string& name) { return std::string("'").append(printable(name, 400)).append("'"); }
+FileKey key_of(const FoundFile& file) { return {file.device, file.inode}; }
+FileKey key_of(const Tracked& file) { return {file.info.device, file.info.inode}; }
+
+bool has_compressed_name(std::string_view name) {
+  return name.ends_with(".gz") || name.ends_with(".zst") || name.ends_with(".zstd") || name.ends_with(".lz4");
+}
+
+/// A file opened to be compared, if it is still the one that was found.
+struct Opened {
+  explicit Opened(const FoundFile& where) : fd(::open(where.path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
+    struct stat status {};
+    if (fd.get() < 0 || ::fstat(fd.get(), &status) != 0 || status.st_ino != where.inode) return;
+    char first[8];
+    const std::int64_t got = read_at(fd.get(), 0, first, sizeof first);
+    if (got < 0) return;
+    content = {fd.get(), where.path, static_cast<std::uint64_t>(status.st_size), false};
+    try {
+      content.compressed = is_compressed({first, static_cast<std::size_t>(got)}, where.path);
+      good = true;
+    } catch (const Error&) {  // xz, bzip2 …: told when it is read
+    }
+  }
+  Descriptor fd;
+  ContentFile content;
+  bool good = false;
+};
+
+}  // namespace
+
+Match FollowRotation::compare_with(const FoundFile& where, Tracked& file, bool& compressed) {
+  const Opened opened(where);
+  if (!opened.good) return Match::unclear;
+  compressed = opened.content.compressed;
+  const Match match = compare(opened.content, file.info);
+  if (match != Match::prefix || compressed) return match;
+  return compare_live(opened.content, file);
+}
+
+/// A plain file that is shorter than what was read of a known one: a copy that is being made, if that one still says
+/// so.
+Match FollowRotation::compare_live(const ContentFile& copy, Tracked& file) {
+  const bool live = file.state == FileState::following || file.state == FileState::leaving;
+  if (!live || file.info.compressed || table_.open(file) != 0) return Match::other;
+  for (const std::uint64_t from : {std::uint64_t{0}, copy.size - std::min<std::uint64_t>(copy.size, kMarkBytes)}) {
+    std::array<char, kMarkBytes> theirs;
+    std::array<char, kMarkBytes> ours;
+    const auto most = static_cast<std::size_t>(std::min<std::uint64_t>(copy.size, kMarkBytes));
+    const std::int64_t got = read_at(copy.fd, from, theirs.data(), most);
+    if (got < 0 || read_at(file.fd.get(), from, ours.data(), most) != got) return Match::other;
+    if (std::memcmp(theirs.data(), ours.data(), static_cast<std::size_t>(got)) != 0) return Match::other;
+  }
+  return Match::prefix;
+}
+
+void FollowRotation::keep_copy(const FoundFile& where, Tracked* of, bool of_source, bool waits) {
+  copies_[key_of(where)] = {of, where, of_source, waits, table_.now()};
+  recheck_ |= waits;
+}
+
+FollowRotation::Known FollowRotation::known_content(const FoundFile& where, bool of_source) {
+  const std::string name(name_of(where.path));
+  if (rotation_base(name) == name) return Known::no;
+  bool waits = false;
+  const std::vector<Tracked*> related = table_.relatives(name);
+  for (Tracked* file : related) {
+    if (file->state == FileState::lost || key_of(*file) == key_of(where)) continue;
+    bool compressed = false;
+    const Match match = compare_with(where, *file, compressed);
+    if (recognised(where, *file, match, compressed, of_source) == Known::yes) return Known::yes;
+    waits |= match == Match::unclear;
+  }
+  // One that is being compressed at this moment: what it is will show.
+  waits |= where.size == 0 && !related.empty();
+  if (!waits || !has_compressed_name(name)) return Known::no;
+  Waiting& waiting = waiting_[key_of(where)];
+  if (waiting.size != where.size || waiting.mtime_ns != where.mtime_ns) {
+    waiting = {where.size, where.mtime_ns, table_.now()};
+  }
+  if (table_.now() >= waiting.since + options_.finish_after) return Known::no;
+  keep_copy(where, nullptr, of_source, true);
+  return Known::yes;
+}
+
+FollowRotation::Known FollowRotation::recognised(const FoundFile& where, Tracked& file, Match match, bool compressed,
+                                                 bool of_source) {
+  if (match == Match::prefix) {
+    keep_copy(where, &file, of_source, compressed);
+    return Known::yes;
+  }
+  if (match != Match::same) return Known::no;
+  FoundFile own;
+  own.path = file.info.path;
+  const bool there = look_at(own) == 0 && key_of(own) == key_of(file);
+  if (file.state != FileState::finished || there) {
+    keep_copy(where, &file, of_source, false);
+    return Known::yes;
+  }
+  const std::string old = file.info.path;
+  const bool more = compressed ? file.cut_short : where.size > file.info.offset;
+  if (more) {
+    adopt(file, where, compressed);
+  } else {
+    table_.put(file, where);
+    table_.update(file, [&](FollowedFile& info) { info.compressed = compressed; });
+  }
+  table_.tell(FollowCode::moved, &file, where.path, 0,
+              in_quotes(where.path) + " holds what was read as " + in_quotes(old));
+  return Known::yes;
+}
+
+Tracked& FollowRotation::begin(const FoundFile& where, const std::string& place) {
+  FollowedFile info;
+  info.id = table_.next_id();
+  info.path = where.path;
+  info.place = place;
+  info.device = where.device;
+  info.inode = where.inode;
+  info.size = where.size;
+  info.mtime_ns = where.mtime_ns;
+  Tracked& file = table_.add(std::move(info), FileState::following);
+  table_.put(file, where);
+  file.place_mtime = where.mtime_ns;
+  if (first_ && options_.from_end && options_.known.empty()) skip_to_end(file);
+  std::string text = in_quotes(where.path) + " is read from byte " + std::to_string(file.info.offset);
+  if (where.path != place) text += "; it came and went as " + in_quotes(place) + " unseen";
+  table_.tell(FollowCode::found, &file, where.path, file.info.offset, text);
+  table_.queue(file);
+  return file;
+}
+
+void FollowRotation::skip_to_end(Tracked& file) {
+  if (table_.open(file) != 0) return;
+  char first[8];
+  const std::int64_t got = read_at(file.fd.get(), 0, first, sizeof first);
+  bool compressed = false;
+  try {
+    compressed = is_compressed({first, static_cast<std::size_t>(std::max<std::int64_t>(got, 0))}, file.info.path);
+  } catch (const Error&) {
+    return;  // told when it is read
+  }
+  std::string head;
+  if (!read_head({file.fd.get(), file.info.path, file.info.size, compressed}, head)) return;
+  std::uint64_t end = compressed ? 0 : last_line_end(file.fd.get(), file.info.size, options_.max_record);
+  if (!compressed && end == 0 && file.info.size > options_.max_record) end = file.info.size;
+  table_.update(file, [&](FollowedFile& info) {
+    info.compressed = compressed;
+    info.head_bytes = head.size();
+    info.head_hash = hash_bytes(head);
+    info.offset = end;
+  });
+  if (compressed) table_.finish(file);
+}
+
+/// A new file under a name of the sources, after the generations of that name that nobody saw.
+void FollowRotation::begin_place(const FoundFile& where, const std::vector<FoundFile>& fresh) {
+  Tracked* before = table_.newest(where.path);
+  if (before == nullptr) {
+    for (const FoundFile& old : siblings(where.path, where.real, true)) before_[key_of(old)] = old.mtime_ns;
+    begin(where, where.path);
+    return;
+  }
+  for (const FoundFile& missed : missed_generations(where, *before)) {
+    const bool of_source =
+        std::any_of(fresh.begin(), fresh.end(), [&](const FoundFile& one) { return key_of(one) == key_of(missed); });
+    if (of_source || known_content(missed, false) == Known::yes) continue;
+    Tracked& file = begin(missed, where.path);
+    file.state = FileState::leaving;
+    table_.chain(*before, file);
+    before = &file;
+  }
+  table_.chain(*before, begin(where, where.path));
+}
+
+std::vector<FoundFile> FollowRotation::missed_generations(const FoundFile& where, const Tracked& before) {
+  std::int64_t newest_before = 0;
+  std::vector<FoundFile> found = siblings(where.path, where.real, true);
+  for (const FoundFile& one : found) {
+    const auto old = before_.find(key_of(one));
+    if (old != before_.end()) newest_before = std::max(newest_before, old->second);
+  }
+  const std::int64_t since = before.place_mtime;
+  std::erase_if(found, [&](const FoundFile& one) {
+    if (table_.by_key(key_of(one)) != nullptr || copies_.contains(key_of(one)) || key_of(one) == key_of(where)) {
+      return true;
+    }
+    // Compressing keeps the time of change, some tools in whole seconds.
+    if (const auto old = before_.find(key_of(one)); old != before_.end() && old->second == one.mtime_ns) return true;
+    return one.mtime_ns / kSecond < since / kSecond || one.mtime_ns <= newest_before;
+  });
+  std::sort(found.begin(), found.end(), [](const FoundFile& a, const FoundFile& b) {
+    return a.mtime_ns != b.mtime_ns ? a.mtime_ns < b.mtime_ns : a.path > b.path;
+  });
+  return found;
+}
+
+/// Files beside `path` (and beside what it links to) whose names go on from its name.
+std::vector<FoundFile> FollowRotation::siblings(const std::string& path, const std::string& real, bool rotated_only) {
+  std::vector<FoundFile> found;
+  for (const std::string& one : {path, real}) {
+    if (one.empty()) continue;
+    const std::string directory(directory_of(one));
+    const std::string name(name_of(one));
+    const std::string base = rotation_base(name);
+    for (const auto* entry : listings_.starting_with(directory, base.substr(0, base.find_first_of(".-_", 1)))) {
+      const bool rotated = is_rotated_name(name, entry->name) ||
+                           (entry->name != name && is_rotated_name(base, entry->name) && (one == real || base != name));
+      if (!rotated && (rotated_only || !is_longer_name(name, entry->name))) continue;
+      FoundFile file;
+      file.path = join_path(directory, entry->name);
+      if (look_at(file) == 0) found.push_back(std::move(file));
+    }
+  }
+  return found;
+}
+
+bool FollowRotation::find_by_inode(Tracked& file) {
+  std::vector<std::string> directories{std::string(directory_of(file.info.path))};
+  if (!file.real.empty()) directories.emplace_back(directory_of(file.real));
+  const bool must_compare = file.state == FileState::lost;
+  for (const std::string& directory : directories) {
+    for (const auto& entry : listings_.of(directory).entries) {
+      if (entry.inode != file.info.inode) continue;
+      FoundFile where;
+      where.path = join_path(directory, entry.name);
+      if (look_at(where) != 0 || key_of(where) != key_of(file)) continue;
+      if (must_compare) {
+        bool compressed = false;
+        if (compare_with(where, file, compressed) != Match::same) return false;
+        resume(file, where);
+        file.state = FileState::leaving;
+        return true;
+      }
+      const std::string old = file.info.path;
+      table_.put(file, where);
+      table_.tell(FollowCode::moved, &file, where.path, 0, in_quotes(old) + " is now " + in_quotes(where.path));
+      return true;
+    }
+  }
+  return false;
+}
+
+bool FollowRotation::find_by_content(Tracked& file) {
+  if (file.info.head_bytes == 0) return false;
+  std::vector<FoundFile> candidates = siblings(file.info.path, file.real, false);
+  if (file.info.place != file.info.path) {
+    for (FoundFile& more : siblings(file.info.place, {}, false)) candidates.push_back(std::move(more));
+  }
+  for (const auto& [key, copy] : copies_) {
+    if (copy.of == &file) candidates.push_back(copy.where);
+  }
+  std::optional<FoundFile> best;
+  bool best_compressed = false;
+  for (const FoundFile& one : candidates) {
+    const Tracked* holder = table_.by_key(key_of(one));
+    if (holder != nullptr && holder != &file && holder->state != FileState::lost) continue;
+    bool compressed = false;
+    if (compare_with(one, file, compressed) != Match::same) continue;
+    if (!compressed && one.size < file.info.offset) continue;
+    const bool better = !best || (best_compressed && !compressed) ||
+                        (best_compressed == compressed && !compressed && one.size > best->size);
+    if (!better) continue;
+    best = one;
+    best_compressed = compressed;
+  }
+  if (!best) return false;
+  const std::string old = file.info.path;
+  adopt(file, *best, best_compressed);
+  table_.tell(FollowCode::moved, &file, best->path, 0,
+              in_quotes(best->path) + " holds what was " + in_quotes(old) + "; read on there from byte " +
+                  std::to_string(file.info.offset));
+  return true;
+}
+
+/// The content is read on in a copy, which does not grow.
+void FollowRotation::adopt(Tracked& file, const FoundFile& copy, bool compressed) {
+  copies_.erase(key_of(copy));
+  table_.put(file, copy);
+  table_.update(file, [&](FollowedFile& info) { info.compressed = compressed; });
+  file.complete = true;
+  file.consumed = 0;
+  table_.revive(file, FileState::leaving);
+}
+
+void FollowRotation::content_changed(Tracked& file) {
+  FoundFile where;
+  where.path = file.info.path;
+  where.real = file.real;
+  const FileKey key = key_of(file);
+  const std::uint64_t unread = file.unread();
+  const bool placed = file.state == FileState::following;
+  listings_.forget();
+  table_.unbind(file);
+  file.state = FileState::leaving;
+  const bool copied = find_by_content(file);
+  std::string text = in_quotes(where.path) + " was truncated or written anew behind byte " +
+                     std::to_string(file.info.offset) + "; what is there now is read from its start";
+  if (!copied && unread > 0) text += "; " + std::to_string(unread) + " bytes were not read, and no copy was found";
+  table_.tell(FollowCode::truncated, &file, where.path, copied ? 0 : unread, text);
+  if (look_at(where) == 0 && key_of(where) == key) {
+    Tracked& now = begin(where, placed ? file.info.place : where.path);
+    if (!placed) now.state = FileState::leaving;
+    if (copied) table_.chain(file, now);
+  }
+  if (!copied) {
+    file.cut_short = unread > 0;
+    table_.finish(file);
+  }
+}
+
+void FollowRotation::name_lost(Tracked& file) {
+  file.state = FileState::leaving;
+  file.grown = table_.now();
+  table_.queue(file);
+  if (find_by_inode(file)) return;
+  if (file.fd.get() >= 0) {
+    file.nameless = true;
+    return;
+  }
+  table_.unbind(file);
+  if (find_by_content(file)) return;
+  const std::uint64_t unread = file.unread();
+  file.cut_short = unread > 0;
+  if (unread > 0) {
+    table_.tell(FollowCode::vanished, &file, file.info.path, unread,
+                in_quotes(file.info.path) + " is gone, and no copy of it was found; it was read up to byte " +
+                    std::to_string(file.info.offset) + " and had " + std::to_string(file.info.size));
+  } else {
+    table_.tell(FollowCode::finished, &file, file.info.path, 0, in_quotes(file.info.path) + " was removed, all read");
+  }
+  table_.finish(file);
+}
+
+void FollowRotation::look(Tracked& file) {
+  if (file.state != FileState::following && file.state != FileState::leaving) return;
+  FoundFile now;
+  now.path = file.info.path;
+  struct stat status {};
+  int error = 0;
+  if (file.fd.get() >= 0) {
+    if (::fstat(file.fd.get(), &status) != 0) error = errno;
+    now.size = static_cast<std::uint64_t>(status.st_size);
+    now.mtime_ns = std::int64_t{status.st_mtim.tv_sec} * kSecond + status.st_mtim.tv_nsec;
+  } else {
+    error = look_at(now);
+    if (error == 0 && key_of(now) != key_of(file)) error = ENOENT;
+  }
+  if (error == ENOENT || error == ENOTDIR || error == EISDIR) {
+    listings_.forget();
+    name_lost(file);
+    return;
+  }
+  if (error != 0) {
+    tell_trouble(file, errno_text(error));
+    return;
+  }
+  const bool plain = !file.info.compressed;
+  if (plain && now.size < std::max(file.info.offset, file.info.head_bytes)) {
+    content_changed(file);
+    return;
+  }
+  const bool grew = now.size > file.info.size;
+  const bool touched = now.mtime_ns != file.info.mtime_ns;
+  if (grew) file.grown = table_.now();
+  if (grew || touched || now.size != file.info.size) {
+    table_.update(file, [&](FollowedFile& info) {
+      info.size = now.size;
+      info.mtime_ns = now.mtime_ns;
+    });
+    if (file.state == FileState::following) file.place_mtime = now.mtime_ns;
+  }
+  if (plain && touched && !grew && file.info.head_bytes > 0 && table_.open(file) == 0) {
+    if (compare({file.fd.get(), file.info.path, now.size, false}, file.info) == Match::other) {
+      content_changed(file);
+      return;
+    }
+  }
+  const bool ready = plain ? now.size > std::max(file.info.offset, file.looked_at) : file.broken_size != now.size;
+  if (ready || !file.newer.empty()) table_.queue(file);
+}
+
+}  // namespace penstock::io::detail
