@@ -41,6 +41,18 @@ class Torture(unittest.TestCase):
         self.assertGreaterEqual(tally["disturbances"], count)
         self.assertGreater(tally["rows"]["expected"], 0)
 
+    def test_loaders_that_are_killed(self):
+        self.torture("kills", 8, jobs=2)
+
+    def test_disks_that_are_full(self):
+        self.torture("disks", 2, jobs=2)
+
+    def test_clocks_that_jump(self):
+        self.torture("clocks", 4, jobs=1)
+
+    def test_logs_that_are_rotated(self):
+        self.torture("rotations", 6, jobs=2)
+
     def test_networks_that_fail(self):
         self.torture("faults", 6, jobs=3)
 

@@ -9,11 +9,12 @@ import tempfile
 import threading
 import time
 
-from . import faults, restarts
+from . import disks, faults, kills, restarts, rotations
 from .inputs import Makers, scenarios
 from .world import Problem, Server, Skipped, Settings
 
-KINDS = {cycle.kind: cycle for cycle in (faults.Faults, faults.Failover, restarts.Restarts)}
+KINDS = {cycle.kind: cycle for cycle in (kills.Kills, faults.Faults, faults.Failover, restarts.Restarts,
+                                          disks.Disks, disks.Clocks, rotations.Rotations)}
 
 
 class House:

@@ -32,6 +32,9 @@ class Cycle:
         self._events = []
         self._open = []
         self.scenario = self.attempt_number = None
+        # Where journal and rejects go, as the loader is told and as they are seen from here.
+        self.journal_flag, self.journal_path = "journal.db", self.directory / "journal.db"
+        self.rejects_flag, self.rejects_path = "rejects/", self.directory / "rejects"
 
     # --- for kinds ---
 
@@ -62,10 +65,10 @@ class Cycle:
         self.attempt_number += 1
         self.report_path.unlink(missing_ok=True)
         command = [*wrapper, self.settings.program, "load", *self.scenario.files,
-                   *self.scenario.load_flags(seconds), "--to", to, "--create-database", "--rejects", "rejects/",
+                   *self.scenario.load_flags(seconds), "--to", to, "--create-database", "--rejects", self.rejects_flag,
                    "--report", self.report_path.name, *flags]
         if "--journal" in self.settings.help_of("load") and "--journal" not in flags:
-            command += ["--journal", "journal.db"]
+            command += ["--journal", self.journal_flag]
         if resume:
             command.append("--resume")
         run = Run(self.settings, command, self.directory, f"load-{self.attempt_number}",
@@ -104,14 +107,21 @@ class Cycle:
                 look()
             except Problem as problem:
                 problems.append(problem)
-        self.difference = oracle.compare(truth.tables, oracle.snapshot(server, database))
-        if self.difference.notes:
-            problems.insert(0, Problem("rows", "; ".join(self.difference.notes)))
+        try:
+            self.check_rows(server, database)
+        except Problem as problem:
+            problems.insert(0, problem)
         if problems:
             raise Problem(problems[0].kind, " | ".join(str(problem) for problem in problems))
 
+    def check_rows(self, server, database):
+        truth = self.scenario.truth
+        self.difference = oracle.compare(truth.tables, oracle.snapshot(server, database, self.scenario.key))
+        if self.difference.notes:
+            raise Problem("rows", "; ".join(self.difference.notes))
+
     def _check_rejects(self, truth):
-        self.rejects_again = oracle.check_rejects(self.directory / "rejects", truth)
+        self.rejects_again = oracle.check_rejects(self.rejects_path, truth)
 
     # --- for the run ---
 

@@ -18,9 +18,9 @@ T0_NS = T0 * 10**9
 class Scenario:
     """Files, how to load them, and the truth about that load."""
 
-    def __init__(self, name, make, flags=(), faster=1.0, resumable=True):
-        self.name, self._make, self.flags, self.faster = name, make, list(flags), faster
-        self.resumable = resumable
+    def __init__(self, name, make, flags=(), key=None):
+        # key: the column that names a row beside its child table, instead of the timestamp
+        self.name, self._make, self.flags, self.key = name, make, list(flags), key
         self.files, self.truth, self.directory, self.rows = [], None, None, 0
         self._lock = threading.Lock()
 
@@ -82,7 +82,7 @@ class Makers:
             raise Problem("status", f"the undisturbed load of {scenario.name} ends with {status}:\n"
                                     + "\n".join(run.texts())[-2000:])
         report = json.loads((directory / "report.json").read_text())
-        tables = oracle.snapshot(self.server, scenario.name)
+        tables = oracle.snapshot(self.server, scenario.name, scenario.key)
         truth = oracle.Truth(tables, report, directory / "rejects", report["total"]["seconds"],
                              proxy.up_bytes, proxy.down_bytes)
         oracle.check_ledger(report, truth)
@@ -155,6 +155,16 @@ def growing(_, directory, rng):
     return ["growing.line"]
 
 
+def timeless(_, directory, rng):
+    """Lines of which half have no timestamp: they get one when they are read, and are told apart by `n`."""
+    lines = []
+    for index in range(4000):
+        time = f" {T0_NS + index * 10**6}" if rng.random() < 0.5 else ""
+        lines.append(f"timeless,host=h{rng.randrange(5)} n={index}i,v={rng.random():.4f}{time}\n")
+    (directory / "timeless.line").write_text("".join(lines))
+    return ["timeless.line"]
+
+
 def objects(_, directory, rng):
     """JSON objects, a few of them bad."""
     lines = []
@@ -198,6 +208,7 @@ def scenarios():
         Scenario("line_growing", growing),
         Scenario("line_iot", cpu("iot.line", 5000, "--case", "iot", *DIRT)),
         Scenario("line_one_field", cpu("one.line", 5000, "--one-field-per-line")),
+        Scenario("line_timeless", timeless, key="n"),
         Scenario("line_schemaless", cpu("cpu.line", 3000, "--bad", 0.004), ("--write", "schemaless")),
         Scenario("telnet", cpu("cpu.telnet", 5000, "--format", "telnet", *ms, *DIRT), ("--format", "telnet")),
         Scenario("json", cpu("cpu.json", 4000, "--format", "json", *ms, *DIRT), ("--format", "json")),

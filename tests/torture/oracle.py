@@ -12,11 +12,11 @@ PORT = re.compile(r"127\.0\.0\.1:\d+")
 OF_ANY_WIDTH = ("VARCHAR", "NCHAR", "BINARY", "VARBINARY", "GEOMETRY")
 
 
-def snapshot(server, database):
+def snapshot(server, database, key=None):
     """Everything that a user can see: {super table: {"columns", "children", "rows"}}.
 
     Rows are {(child table, timestamp): [row, ...]}, rows as sorted (name, value) pairs; more than one row under a key
-    would be a row that stands twice.
+    would be a row that stands twice. With `key` that column tells rows apart, and their timestamps are left out.
     """
     seen = {}
     for (table,) in server.sql("show stables", database)[1]:
@@ -25,8 +25,8 @@ def snapshot(server, database):
                          for name, kind, length, note, *_ in declared)
         time = declared[0][0]
         names, rows = server.sql(f"select tbname, * from `{table}`", database)
-        order = sorted(range(len(names)), key=lambda i: names[i])
-        child, stamp = names.index("tbname"), names.index(time)
+        order = sorted((i for i in range(len(names)) if key is None or names[i] != time), key=lambda i: names[i])
+        child, stamp = names.index("tbname"), names.index(key or time)
         found = collections.defaultdict(list)
         for row in rows:
             found[(row[child], row[stamp])].append(tuple((names[i], row[i]) for i in order))
