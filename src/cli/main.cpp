@@ -16,6 +16,7 @@
 #include "cli/load_command.h"
 #include "cli/query_command.h"
 #include "cli/sandbox_command.h"
+#include "cli/secrets.h"
 #include "cli/tail_command.h"
 #include "cli/version.h"
 
@@ -109,6 +110,7 @@ int run(std::vector<std::string>& arguments, bool read_settings) {
 int main(int argc, char** argv) {
   const std::vector<std::string> given(argv + 1, argv + argc);
   auto arguments = given;
+  cli::hide_secrets(argc, argv);
   int status = run(arguments, true);
   // A service is told to read its settings again. Wrong ones must not end it: it goes on with those that it had.
   while (status == cli::kReload) {

@@ -20,6 +20,7 @@
 #include "sink/schemaless_writer.h"
 #include "sink/server_catalog.h"
 #include "sink/stmt_writer.h"
+#include "sink/target_state.h"
 
 namespace penstock::cli {
 namespace {
@@ -27,6 +28,8 @@ namespace {
 constexpr const char* kSandbox = "sandbox:";
 constexpr const char* kSandboxDatabase = "penstock";
 constexpr std::int64_t kNsPerMinute = 60'000'000'000;
+// Of a Retry-After.
+constexpr auto kLongestAsked = std::chrono::minutes(5);
 
 // Latest time a database takes: the start of 2970, or what nanoseconds can say (the start of 2262).
 constexpr std::int64_t kLastNanosecond = 9'214'646'400'000'000'000;
@@ -40,6 +43,28 @@ std::string checked_keep(const std::string& keep) {
   });
   if (!fine) throw Error(Errc::config, fmt::format("--keep {}: give a number of days, or 365d, 8760h", keep));
   return keep;
+}
+
+// Flags win over what the address says.
+void take_tls_flags(const TargetFlags& flags, client::Options& options) {
+  using Verify = client::Options::Verify;
+  const auto take = [&](const char* flag, const std::string& given, std::string& into) {
+    if (given.empty()) return;
+    if (!options.tls)
+      throw Error(Errc::config,
+                  fmt::format("{} {}: the target is reached without TLS; write wss:// instead of ws://", flag, given));
+    into = given;
+  };
+  std::string verify;
+  take("--tls-verify", flags.tls_verify, verify);
+  take("--tls-ca", flags.tls_ca, options.ca_file);
+  take("--tls-cert", flags.tls_cert, options.certificate_file);
+  take("--tls-key", flags.tls_key, options.key_file);
+  if (!verify.empty()) options.verify = verify == "none" ? Verify::none : verify == "ca" ? Verify::ca : Verify::full;
+  if (options.certificate_file.empty() != options.key_file.empty())
+    throw Error(Errc::config, fmt::format("{}: --tls-cert and --tls-key must be given together",
+                                          options.key_file.empty() ? "--tls-cert " + options.certificate_file
+                                                                   : "--tls-key " + options.key_file));
 }
 
 void wait_a_little(std::chrono::milliseconds time, const std::stop_token& stop) {
@@ -66,6 +91,13 @@ void add_target_flags(CLI::App& command, TargetFlags& flags, DatabaseFlags datab
   command.add_option("--request-timeout", flags.request_timeout, "Longest time a request may take")
       ->group(group)
       ->capture_default_str();
+  command
+      .add_option("--tls-verify", flags.tls_verify, "Of the server's certificate: full (default), ca (any host), none")
+      ->group(group)
+      ->check(CLI::IsMember({"full", "ca", "none"}));
+  command.add_option("--tls-ca", flags.tls_ca, "PEM file of authorities (default: the system's)")->group(group);
+  command.add_option("--tls-cert", flags.tls_cert, "PEM file with this client's certificate")->group(group);
+  command.add_option("--tls-key", flags.tls_key, "PEM file with its key, without a password")->group(group);
   if (database == DatabaseFlags::without) return;
   command.add_flag("--create-database", flags.create_database, "Make the database if it is missing")->group(group);
   command.add_option("--db-precision", flags.db_precision, "Of a new database: ms, us, ns (default: the input's)")
@@ -128,7 +160,11 @@ std::unique_ptr<Target> Target::resolve(const TargetFlags& flags) {
       throw Error(Errc::unsupported,
                   fmt::format("--to {}: this version writes over WebSocket: ws:// or wss://", redact(to)));
   }
-  target->options_.request_timeout = duration_flag("--request-timeout", flags.request_timeout);
+  take_tls_flags(flags, target->options_);
+  // The address may say it too; a flag wins.
+  if (flags.request_timeout != TargetFlags().request_timeout || target->sandbox_)
+    target->options_.request_timeout = duration_flag("--request-timeout", flags.request_timeout);
+  target->state_ = std::make_shared<sink::TargetState>(target->options_);
   return target;
 }
 
@@ -154,10 +190,15 @@ client::Connection Target::connect_without_database(const std::stop_token& stop,
     try {
       return client::Connection::open(without_database);
     } catch (const Error& error) {
+  options_.stop = stop;
       const bool may_come = error.code() == Errc::unreachable || error.code() == Errc::timeout;
       if (!flags_.wait || !may_come || stop.stop_requested()) throw;
       if (!std::exchange(told, true)) say(fmt::format("waiting for the server: {}", error.what()));
-      wait_a_little(backoff.next(), stop);
+      auto pause = backoff.next();
+      if (const auto* const refused = dynamic_cast<const client::ClientError*>(&error);
+          refused && refused->retry_after())
+        pause = std::max(pause, std::min<std::chrono::milliseconds>(*refused->retry_after(), kLongestAsked));
+      wait_a_little(pause, stop);
     }
   }
 }
@@ -208,18 +249,18 @@ Target::Database Target::prepare_database(const std::function<data::Precision()>
 }
 
 std::unique_ptr<schema::Catalog> Target::open_catalog(std::chrono::milliseconds retry_for, std::stop_token stop) {
-  return std::make_unique<sink::ServerCatalog>(options_, retry_for, std::move(stop));
+  return std::make_unique<sink::ServerCatalog>(options_, retry_for, std::move(stop), state_);
 }
 
 std::unique_ptr<sink::Writer> Target::open_writer(const WriterSettings& settings, const sink::WriteOptions& options,
                                                   sink::WriteObserver& observer, std::stop_token stop) {
   if (settings.schemaless) {
-    auto writer =
-        std::make_unique<sink::SchemalessWriter>(options_, options, *settings.schemaless, observer, std::move(stop));
+    auto writer = std::make_unique<sink::SchemalessWriter>(options_, options, *settings.schemaless, observer,
+                                                           std::move(stop), state_);
     writer->open();
     return writer;
   }
-  auto writer = std::make_unique<sink::StmtWriter>(options_, options, observer, std::move(stop));
+  auto writer = std::make_unique<sink::StmtWriter>(options_, options, observer, std::move(stop), state_);
   writer->open();
   return writer;
 }

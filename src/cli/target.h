@@ -20,6 +20,9 @@ class App;
 namespace penstock::sandbox {
 class Server;
 }
+namespace penstock::sink {
+struct TargetState;
+}
 
 namespace penstock::cli {
 
@@ -30,6 +33,7 @@ struct TargetFlags {
   bool ask_password = false;
   bool wait = false;
   std::string request_timeout = "120s";
+  std::string tls_ca, tls_cert, tls_key, tls_verify;
   bool create_database = false;
   std::string db_precision;
   std::string keep = "36500";
@@ -85,6 +89,7 @@ class Target {
   std::unique_ptr<sandbox::Server> server_;
 };
 
+  std::shared_ptr<sink::TargetState> state_;  // shared by the catalog and all writers
 /// How --write schemaless sends: `precision` and `table_name_key` as the flags have them.
 sink::SchemalessWriter::Settings schemaless_settings(const std::string& precision, const std::string& table_name_key,
                                                      int ttl_days);

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -49,6 +50,15 @@ struct Options {
   std::chrono::milliseconds handshake_timeout{5'000};
   std::chrono::milliseconds connect_timeout{10'000};   ///< handshake and login of one endpoint
   std::chrono::milliseconds request_timeout{120'000};  ///< any later request
+  /// A peer of which nothing at all comes while it is waited for: asked for a sign of life after the one time, given up
+  /// after the other (or at the request's end). An adapter answers pings while its requests are worked on, so a slow
+  /// server is not taken for a dead one.
+  std::chrono::milliseconds ping_after{20'000};
+  std::chrono::milliseconds silence_limit{60'000};
+  /// Asked to stop, connecting ends within a second and waiting for an answer within the grace (a server in good health
+  /// answers in it, so that a load ends with what it has sent acknowledged). Both fail then.
+  std::stop_token stop;
+  std::chrono::milliseconds stop_grace{5'000};
 
   /// Reads `scheme://[user[:password]@]host[:port][,host[:port]…][/database][?name=value&…]`.
   ///

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "base/error.h"
@@ -33,11 +35,15 @@ class ClientError : public Error {
   [[nodiscard]] wire::ErrorClass error_class() const noexcept { return class_; }
   /// The same request may succeed later or on a new connection. (The outcome of a write without answer is unknown.)
   [[nodiscard]] bool transient() const noexcept;
+  /// How long the server (or a gateway in front of it) asked to be left alone: Retry-After of HTTP.
+  [[nodiscard]] std::optional<std::chrono::milliseconds> retry_after() const noexcept { return retry_after_; }
+  void set_retry_after(std::optional<std::chrono::milliseconds> time) noexcept { retry_after_ = time; }
 
  private:
   Place place_;
   std::string message_;
   wire::ErrorClass class_;
+  std::optional<std::chrono::milliseconds> retry_after_;
 };
 
 /// The library was used in a way that cannot work: wrong call order, a request that the server would die of.

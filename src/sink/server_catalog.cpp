@@ -48,6 +48,7 @@ Column described(const client::Rows& row) {
 template <class Call>
 auto ServerCatalog::with_retries(Call&& call) {
   const std::lock_guard lock(mutex_);
+  session_.go_home();
   for (;;) {
     try {
       // A method with no result is as welcome as one with.
@@ -62,6 +63,7 @@ auto ServerCatalog::with_retries(Call&& call) {
       }
     } catch (const Error& error) {
       const Failure failure = failure_of(error);
+      if (session_.stopping()) throw Error(Errc::stopped, "stopped while the target did not answer: " + failure.text);
       if (!wire::is_transient(failure.kind)) throw;
       session_.recover(failure);
     }

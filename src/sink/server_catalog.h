@@ -10,8 +10,10 @@ namespace penstock::sink {
 /// The database on the server, by DESCRIBE and DDL on a connection of its own. Any thread; one call at a time.
 class ServerCatalog : public schema::Catalog {
  public:
-  ServerCatalog(client::Options options, std::chrono::milliseconds retry_for, std::stop_token stop)
-      : session_(std::move(options), retry_for, std::move(stop)) {}
+  /// `state` as for the writers of the target.
+  ServerCatalog(client::Options options, std::chrono::milliseconds retry_for, std::stop_token stop,
+                std::shared_ptr<TargetState> state = nullptr)
+      : session_(std::move(options), retry_for, std::move(stop), std::move(state)) {}
 
   Found describe(std::string_view name) override;
   void create(const data::SuperTable& table) override;

@@ -55,8 +55,16 @@ void StatementCache::forget(const Key& key) {
   entries_.remove_if([&](const Entry& e) { return e.key == key; });
 }
 
-StmtWriter::StmtWriter(client::Options target, WriteOptions options, WriteObserver& observer, std::stop_token stop)
-    : options_(options), observer_(observer), session_(std::move(target), options.retry_for, std::move(stop)) {}
+StmtWriter::StmtWriter(client::Options target, WriteOptions options, WriteObserver& observer, std::stop_token stop,
+                       std::shared_ptr<TargetState> state)
+    : options_(options),
+      observer_(observer),
+      session_(std::move(target), options.retry_for, stop, std::move(state)),
+      slot_(session_.state().throttle, stop) {}
+
+void StmtWriter::take_slot() {
+  slot_.acquire([this] { session_.keep_alive(); });
+}
 
 StatementCache::Key StmtWriter::key_of(const Request& request, int turn) const {
   const auto mode = request.mean_run() < kLongRuns ? client::StatementMode::interlace : client::StatementMode::standard;
@@ -145,6 +153,7 @@ void StmtWriter::acknowledge(const Request& request, const Built& built, std::si
   }
   for (const auto part : built.merged_parts) window_->note_merged(part);
   session_.progressed();
+  slot_.succeeded();
   misused_ = 0;
   observer_.acknowledged(request.rows, built.merged_parts.size(), built.by_precision, request.runs.size(), bytes,
                          Clock::now() - start);
@@ -160,22 +169,31 @@ void StmtWriter::land(std::optional<Flight>& flight) {
     statements_.clear();
     deliver(std::move(landed.request), std::move(failure));
   } else {
+    slot_.release();
     acknowledge(landed.request, landed.built, landed.bytes, landed.start);
   }
 }
 
 void StmtWriter::write(Window& window) {
+  session_.go_home();  // nothing is under way
   const auto grouping = Clock::now();
   window.group();
   observer_.built(Clock::now() - grouping);
   window_ = &window;
   builder_.emplace(window, options_.precision);
-  RequestPlanner planner(window, options_);
+  WriteOptions limits = options_;
+  limits.batch_rows = session_.state().throttle.batch_rows(options_.batch_rows);
+  RequestPlanner planner(window, limits);
   std::optional<Flight> flight;
   Request request;
   int turn = 0;
   try {
     while (planner.next(request)) {
+      // A second request at a time only while the server takes that many; who waits for leave has none under way.
+      if (!flight || !slot_.try_acquire()) {
+        land(flight);
+        take_slot();
+      }
       // The statement of this turn is free: its flight, the one before the last, has landed.
       Flight next{request, {}, key_of(request, turn), 0, 0, Clock::now()};
       auto failure = bind(request, turn, next.built);
@@ -198,10 +216,12 @@ void StmtWriter::write(Window& window) {
         deliver(request, std::move(failure));
       }
       turn ^= 1;
+      limits.batch_rows = session_.state().throttle.batch_rows(options_.batch_rows);
     }
     land(flight);
     if (!without_ttl_.empty()) set_missing_ttl();
   } catch (...) {
+    slot_.release_all();
     window_ = nullptr;
     throw;
   }
@@ -213,11 +233,13 @@ void StmtWriter::write(Window& window) {
 void StmtWriter::deliver(Request request, std::optional<Failure> failure) {
   ++deliveries_;
   OldSchema old_schema;
+  slot_.release_all();
   for (;;) {
     if (failure) {
       if (session_.stopping())
         throw Error(Errc::stopped, "stopped while the target did not take rows: " + failure->text);
       observer_.retried();
+      if (wire::wants_less(failure->kind, failure->code)) slot_.pressed(failure->text);
       switch (failure->kind) {
         case ErrorClass::none:
         case ErrorClass::already_done: break;
@@ -230,6 +252,10 @@ void StmtWriter::deliver(Request request, std::optional<Failure> failure) {
           // A request without an answer may still be carried out: time for that before it is repeated, so that it does
           // not overtake later ones.
           if (unanswered) session_.sleep(options_.settle);
+          if (request.rows > session_.state().throttle.batch_rows(options_.batch_rows)) {
+            split(request);
+            return;
+          }
           break;
         }
         case ErrorClass::stale_schema:
@@ -246,11 +272,13 @@ void StmtWriter::deliver(Request request, std::optional<Failure> failure) {
                       failure->code);
       }
     }
+    take_slot();
     const auto start = Clock::now();
     Built built;
     failure = bind(request, 0, built);
     const std::size_t bytes = encoders_[0].bytes();
     if (!failure) failure = execute(request, 0);
+    slot_.release_all();
     if (!failure) {
       acknowledge(request, built, bytes, start);
       return;
@@ -314,6 +342,11 @@ void StmtWriter::halve(const Request& request, const Failure& failure) {
     session_.progressed();
     return;
   }
+  split(request);
+}
+
+// Sends a request as two.
+void StmtWriter::split(const Request& request) {
   Request halves[2];
   for (auto& half : halves) {
     half.version = request.version;

@@ -44,14 +44,18 @@ class StatementCache {
 };
 
 /// Writes windows by parameter binding. Each request is bound while the one before it executes; a request that fails is
-/// repeated, or halved until the guilty rows are alone.
+/// repeated, or halved until the guilty rows are alone. Writers of one target share its `state`.
 class StmtWriter : public Writer {
  public:
-  StmtWriter(client::Options target, WriteOptions options, WriteObserver& observer, std::stop_token stop);
+  StmtWriter(client::Options target, WriteOptions options, WriteObserver& observer, std::stop_token stop,
+             std::shared_ptr<TargetState> state = nullptr);
   /// Connects. Throws what client::Connection::open() throws.
   void open() { session_.connection(); }
   void write(Window& window) override;
-  void idle() override { session_.keep_alive(); }
+  void idle() override {
+    session_.keep_alive();
+    session_.go_home();
+  }
 
  private:
   // A request whose exec is under way.
@@ -79,7 +83,9 @@ class StmtWriter : public Writer {
   void acknowledge(const Request& request, const Built& built, std::size_t bytes,
                    std::chrono::steady_clock::time_point start);
   void deliver(Request request, std::optional<Failure> failure);
+  void split(const Request& request);
   void halve(const Request& request, const Failure& failure);
+  void take_slot();
   void on_old_schema(Request& request, const Failure& failure, OldSchema& history);
   std::string renew(const Request& request, const Failure& failure);
   std::optional<Failure> create_children(const Request& request);
@@ -90,6 +96,7 @@ class StmtWriter : public Writer {
   WriteOptions options_;
   WriteObserver& observer_;
   Session session_;
+  Throttle::Slot slot_;
   StatementCache statements_;
   unsigned generation_ = 0;
   unsigned deliveries_ = 0;                     // requests that took the slow road

@@ -41,6 +41,11 @@ constexpr bool is_transient(ErrorClass kind) noexcept {
          kind == ErrorClass::pressure;
 }
 
+/// Asking for less at a time helps: memory and buffers, of the server or of its replication.
+constexpr bool wants_less(ErrorClass kind, std::int32_t code) noexcept {
+  return kind == ErrorClass::pressure || code == 0x0126 || code == 0x0916 || code == 0x0917 || code == 0x0918;
+}
+
 /// The server's text, or the table's where the server sent none ("" or "success").
 std::string_view error_text(std::int32_t code, std::string_view message) noexcept;
 

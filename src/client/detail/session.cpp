@@ -253,6 +253,9 @@ Reply Session::wait_until(Ticket ticket, Deadline deadline, std::chrono::millise
     const std::string action = pending->second.action;
     if (pending->second.statement) pending->second.statement->broken = true;
     pending->second.forgotten = true;
+    if (options_.stop.stop_requested() && Clock::now() < deadline)
+      throw ConnectionError(Errc::stopped, fmt::format("stopped while {} had not answered '{}' yet", endpoint_, action),
+                            Place{endpoint_, action, ticket});
     throw ConnectionError(Errc::timeout,
                           fmt::format("{} did not answer '{}' within {}", endpoint_, action, seconds(timeout)),
                           Place{endpoint_, action, ticket});

@@ -1,9 +1,11 @@
 // The only file that includes Boost.Beast and OpenSSL: it costs as much to compile as the rest of the room.
 #include <fmt/format.h>
+#include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
+#include <sys/ioctl.h>
 
 #include <algorithm>
 #include <array>
@@ -17,12 +19,13 @@
 #include <boost/beast/http.hpp>
 #include <boost/beast/websocket.hpp>
 #include <deque>
-#include <filesystem>
 #include <functional>
 #include <utility>
 #include <vector>
 
 #include "base/text.h"
+#include "client/detail/retry_after.h"
+#include "client/detail/tls_files.h"
 #include "client/detail/websocket.h"
 #include "client/errors.h"
 
@@ -48,6 +51,8 @@ class Layer {
   executor_type get_executor() noexcept { return socket_.get_executor(); }
   tcp::socket& socket() noexcept { return socket_; }
   net::ssl::stream<tcp::socket&>& tls() { return tls_.value(); }
+  /// When bytes came last.
+  [[nodiscard]] Deadline heard() const noexcept { return heard_; }
 
   template <class Buffers, class H>
   void async_read_some(const Buffers& buffers, H&& handler) {
@@ -56,7 +61,10 @@ class Layer {
           if (tls_) tls_->async_read_some(buffers, std::move(erased));
           else socket_.async_read_some(buffers, std::move(erased));
         },
-        std::forward<H>(handler));
+        [this, read = std::forward<H>(handler)](error_code error, std::size_t bytes) mutable {
+          if (bytes > 0) heard_ = Clock::now();
+          read(error, bytes);
+        });
   }
   template <class Buffers, class H>
   void async_write_some(const Buffers& buffers, H&& handler) {
@@ -78,6 +86,7 @@ class Layer {
 
   tcp::socket socket_;
   std::optional<net::ssl::stream<tcp::socket&>> tls_;
+  Deadline heard_{};
 };
 
 // Found by Beast: what ends the transport after the closing handshake. The peer's TLS closure is not waited for.
@@ -102,40 +111,72 @@ using Stream = websocket::stream<Layer>;
 constexpr std::size_t kWriteBuffer = 256 * 1024;
 // No more messages are read ahead of the caller than this.
 constexpr std::size_t kMostWaiting = 64;
+// After a stop.
+constexpr auto kConnectGrace = std::chrono::seconds(1);
 
 [[noreturn]] void fail(Errc code, const std::string& endpoint, const std::string& what, std::string_view action) {
   throw ConnectionError(code, what, Place{endpoint, std::string(action), 0});
 }
 
-// Runs `context` until `done()` or the deadline; false at the deadline or when nothing is left to run.
-template <class Done>
-bool run_until(net::io_context& context, Deadline deadline, Done&& done) {
-  while (!done()) {
-    if (context.stopped()) context.restart();
-    if (context.run_one_until(deadline) == 0) return done();
+// Runs asynchronous operations one after the other on the caller's thread, until a deadline or until the owner's
+// patience after a stop is over.
+class Runner {
+ public:
+  Runner(std::stop_token stop, std::chrono::milliseconds grace) : grace_(grace), stop_(std::move(stop)) {}
+
+  net::io_context context{1};
+
+  /// How long after a stop something may still take.
+  void set_grace(std::chrono::milliseconds grace) { grace_ = grace; }
+
+  // Until `done()` or the deadline; false at the deadline or when nothing is left to run.
+  template <class Done>
+  bool until(Deadline deadline, Done&& done) {
+    constexpr auto kSlice = std::chrono::milliseconds(250);
+    while (!done()) {
+      if (context.stopped()) context.restart();
+      if (stop_.stop_requested()) {
+        if (!stopped_at_) stopped_at_ = Clock::now();
+        deadline = std::min(deadline, *stopped_at_ + grace_);
+      }
+      const auto slice = stop_.stop_possible() ? std::min(deadline, Clock::now() + kSlice) : deadline;
+      if (context.run_one_until(slice) > 0) continue;
+      if (slice >= deadline || Clock::now() < slice) return done();
+    }
+    return true;
   }
-  return true;
-}
 
-// Runs one asynchronous operation to its end; timed_out at the deadline, when the operation is left running.
-template <class Start>
-error_code run_operation(net::io_context& context, Deadline deadline, Start&& start) {
-  struct State {
-    bool done = false;
-    error_code error;
-  };
-  const auto state = std::make_shared<State>();  // the handler may outlive this call
-  start([state](error_code error, auto&&...) {
-    state->done = true;
-    state->error = error;
-  });
-  if (!run_until(context, deadline, [&] { return state->done; })) return net::error::timed_out;
-  return state->error;
-}
+  // One operation to its end; timed_out at the deadline, when the operation is left running.
+  template <class Start>
+  error_code operation(Deadline deadline, Start&& start) {
+    struct State {
+      bool done = false;
+      error_code error;
+    };
+    const auto state = std::make_shared<State>();  // the handler may outlive this call
+    start([state](error_code error, auto&&...) {
+      state->done = true;
+      state->error = error;
+    });
+    if (!until(deadline, [&] { return state->done; })) return net::error::timed_out;
+    return state->error;
+  }
 
-std::vector<tcp::endpoint> resolve(net::io_context& context, const Endpoint& endpoint) {
+  void poll() {
+    if (context.stopped()) context.restart();
+    while (context.poll() > 0) {
+    }
+  }
+
+ private:
+  std::chrono::milliseconds grace_;
+  const std::stop_token stop_;
+  std::optional<Deadline> stopped_at_;
+};
+
+std::vector<tcp::endpoint> resolve(Runner& runner, const Endpoint& endpoint) {
   error_code error;
-  tcp::resolver resolver(context);
+  tcp::resolver resolver(runner.context);
   const auto found = resolver.resolve(endpoint.host, std::to_string(endpoint.port), error);
   if (error)
     fail(Errc::unreachable, endpoint.text(),
@@ -147,10 +188,10 @@ std::vector<tcp::endpoint> resolve(net::io_context& context, const Endpoint& end
   return addresses;
 }
 
-void connect_tcp(net::io_context& context, tcp::socket& socket, const std::vector<tcp::endpoint>& addresses,
+void connect_tcp(Runner& runner, tcp::socket& socket, const std::vector<tcp::endpoint>& addresses,
                  const Endpoint& endpoint, Deadline deadline) {
-  const auto error = run_operation(context, deadline,
-                                   [&](auto handler) { net::async_connect(socket, addresses, std::move(handler)); });
+  const auto error =
+      runner.operation(deadline, [&](auto handler) { net::async_connect(socket, addresses, std::move(handler)); });
   if (error == net::error::timed_out)
     fail(Errc::unreachable, endpoint.text(),
          fmt::format("cannot reach {}: no answer to the connection request; check the address and firewalls",
@@ -172,34 +213,34 @@ void connect_tcp(net::io_context& context, tcp::socket& socket, const std::vecto
   set(TCP_KEEPIDLE, 30);
   set(TCP_KEEPINTVL, 10);
   set(TCP_KEEPCNT, 4);
+  // And data that it does not take (probes are not sent then), or takes nothing of, for this many milliseconds.
+  set(TCP_USER_TIMEOUT, 60'000);
 }
 
 // --- what is behind a port that does not speak as expected ---
 
 // Whether a TLS server answers there.
-bool speaks_tls(net::io_context& context, const std::vector<tcp::endpoint>& addresses, Deadline deadline) {
+bool speaks_tls(Runner& runner, const std::vector<tcp::endpoint>& addresses, Deadline deadline) {
   net::ssl::context tls(net::ssl::context::tls_client);
-  net::ssl::stream<tcp::socket> stream(context, tls);
-  if (run_operation(context, deadline,
-                    [&](auto handler) { net::async_connect(stream.next_layer(), addresses, std::move(handler)); }))
+  net::ssl::stream<tcp::socket> stream(runner.context, tls);
+  if (runner.operation(deadline,
+                       [&](auto handler) { net::async_connect(stream.next_layer(), addresses, std::move(handler)); }))
     return false;
-  return !run_operation(context, deadline, [&](auto handler) {
-    stream.async_handshake(net::ssl::stream_base::client, std::move(handler));
-  });
+  return !runner.operation(
+      deadline, [&](auto handler) { stream.async_handshake(net::ssl::stream_base::client, std::move(handler)); });
 }
 
 // The first bytes of the answer to a plain HTTP request, or "".
-std::string plain_answer(net::io_context& context, const std::vector<tcp::endpoint>& addresses, Deadline deadline) {
-  tcp::socket socket(context);
-  if (run_operation(context, deadline,
-                    [&](auto handler) { net::async_connect(socket, addresses, std::move(handler)); }))
+std::string plain_answer(Runner& runner, const std::vector<tcp::endpoint>& addresses, Deadline deadline) {
+  tcp::socket socket(runner.context);
+  if (runner.operation(deadline, [&](auto handler) { net::async_connect(socket, addresses, std::move(handler)); }))
     return {};
   const std::string_view request = "GET /-/ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-  if (run_operation(context, deadline,
-                    [&](auto handler) { net::async_write(socket, net::buffer(request), std::move(handler)); }))
+  if (runner.operation(deadline,
+                       [&](auto handler) { net::async_write(socket, net::buffer(request), std::move(handler)); }))
     return {};
   const auto answer = std::make_shared<std::array<char, 8>>();  // outlives a read that is cut off
-  run_operation(context, deadline, [&](auto handler) {
+  runner.operation(deadline, [&](auto handler) {
     net::async_read(socket, net::buffer(*answer),
                     [answer, handler](error_code error, std::size_t n) mutable { handler(error, n); });
   });
@@ -214,25 +255,6 @@ std::string native_hint(const Endpoint& endpoint) {
 }
 
 // --- TLS ---
-
-void load_files(net::ssl::context& tls, const Options& options, const std::string& endpoint) {
-  error_code error;
-  const auto check = [&](const std::string& file, std::string_view what) {
-    if (!error) return;
-    fail(Errc::config, endpoint,
-         fmt::format("cannot use the {} '{}': {}", what, file,
-                     std::filesystem::exists(file) ? error.message() : errno_text(ENOENT)),
-         "connect");
-  };
-  if (options.ca_file.empty()) tls.set_default_verify_paths(error);
-  else tls.load_verify_file(options.ca_file, error);
-  check(options.ca_file, "CA file");
-  if (options.certificate_file.empty()) return;
-  tls.use_certificate_chain_file(options.certificate_file, error);
-  check(options.certificate_file, "client certificate");
-  tls.use_private_key_file(options.key_file, net::ssl::context::pem, error);
-  check(options.key_file, "key of the client certificate");
-}
 
 void set_verification(SSL* ssl, const Options& options, const std::string& host) {
   error_code ignored;
@@ -251,7 +273,11 @@ void set_verification(SSL* ssl, const Options& options, const std::string& host)
 class BeastSocket final : public WebSocket {
  public:
   BeastSocket(const Options& options, const Endpoint& endpoint)
-      : name_(endpoint.text()), endpoint_(endpoint), tls_(net::ssl::context::tls_client), options_(options) {}
+      : name_(endpoint.text()),
+        endpoint_(endpoint),
+        runner_(options.stop, kConnectGrace),
+        tls_(net::ssl::context::tls_client),
+        options_(options) {}
 
   // Members go in reverse order: the stream before the context that its operations belong to. Handlers still queued
   // are destroyed with the context without being called.
@@ -266,11 +292,12 @@ class BeastSocket final : public WebSocket {
     const auto end = begin + options_.handshake_timeout;
     // The last part is kept for finding out what else might be listening.
     const auto patience = begin + options_.handshake_timeout * 7 / 10;
-    const auto addresses = resolve(context_, endpoint_);
+    const auto addresses = resolve(runner_, endpoint_);
     make_stream();
-    connect_tcp(context_, socket(), addresses, endpoint_, end);
+    connect_tcp(runner_, socket(), addresses, endpoint_, end);
     shake_hands(addresses, patience, end);
     upgrade(target, addresses, patience, end);
+    runner_.set_grace(options_.stop_grace);
     start_reading();
   }
 
@@ -281,7 +308,7 @@ class BeastSocket final : public WebSocket {
     for (const auto part : parts)
       if (!part.empty()) buffers_.emplace_back(part.data(), part.size());
     const auto error =
-        run_operation(context_, deadline, [&](auto handler) { stream_->async_write(buffers_, std::move(handler)); });
+        runner_.operation(deadline, [&](auto handler) { stream_->async_write(buffers_, std::move(handler)); });
     if (!error) return;
     if (error == net::error::timed_out) {
       error_ = error;
@@ -296,10 +323,9 @@ class BeastSocket final : public WebSocket {
   std::optional<Message> receive(Deadline deadline) override {
     const auto ready = [&] { return !inbox_.empty() || error_; };
     if (!ready() && deadline <= Clock::now()) {  // run_one_until() would do nothing
-      if (context_.stopped()) context_.restart();
-      context_.poll();
+      runner_.poll();
     } else {
-      run_until(context_, deadline, ready);
+      wait_for(ready, deadline);
     }
     if (inbox_.empty()) {
       if (error_) throw_lost("receive");
@@ -312,8 +338,13 @@ class BeastSocket final : public WebSocket {
   }
 
   void poll() override {
-    if (context_.stopped()) context_.restart();
-    while (context_.poll() > 0) {
+    runner_.poll();
+    if (!error_) {
+      // An idle connection is read only now and then, so only a ping that was answered by nothing since tells.
+      if (pinged_ && stream_->next_layer().heard() > *pinged_) pinged_.reset();
+      if (pinged_ && Clock::now() - *pinged_ > options_.silence_limit) give_up();
+      if (!pinged_ && Clock::now() - stream_->next_layer().heard() > options_.ping_after) ping();
+      runner_.poll();
     }
     if (error_ && inbox_.empty()) throw_lost("receive");
   }
@@ -321,8 +352,8 @@ class BeastSocket final : public WebSocket {
   void close() noexcept override {
     if (error_ || !stream_) return;
     try {
-      run_operation(context_, Clock::now() + std::chrono::milliseconds(500),
-                    [&](auto handler) { stream_->async_close(websocket::close_code::normal, std::move(handler)); });
+      runner_.operation(Clock::now() + std::chrono::milliseconds(500),
+                        [&](auto handler) { stream_->async_close(websocket::close_code::normal, std::move(handler)); });
     } catch (const std::exception&) {
       // Nothing to tell anybody: the socket goes away right after.
     }
@@ -333,17 +364,64 @@ class BeastSocket final : public WebSocket {
  private:
   tcp::socket& socket() { return stream_->next_layer().socket(); }
 
+  // Waits, with an eye on a peer that is gone without a word or hangs: what was sent to it would be waited for in vain
+  // until the request's time is over.
+  template <class Ready>
+  void wait_for(const Ready& ready, Deadline deadline) {
+    const auto interval = std::max<Clock::duration>(options_.ping_after / 4, std::chrono::milliseconds(5));
+    auto quiet_since = Clock::now();
+    int unsent = unacknowledged();
+    pinged_.reset();
+    while (!runner_.until(std::min(deadline, Clock::now() + interval), ready)) {
+      const auto now = Clock::now();
+      if (now >= deadline || options_.stop.stop_requested()) {
+        runner_.until(deadline, ready);
+        return;
+      }
+      // What is still going out over a slow line is a sign of life too.
+      const int left = unacknowledged();
+      const bool moves = left < unsent;
+      unsent = left;
+      if (moves || stream_->next_layer().heard() > quiet_since) {
+        quiet_since = moves ? now : stream_->next_layer().heard();
+        pinged_.reset();
+      }
+      if (pinged_ && now - quiet_since > options_.silence_limit) give_up();
+      if (!pinged_ && now - quiet_since > options_.ping_after) ping();
+    }
+  }
+
+  // Bytes that the peer's system has not confirmed.
+  int unacknowledged() {
+    int bytes = 0;
+    return ::ioctl(socket().native_handle(), SIOCOUTQ, &bytes) == 0 ? bytes : 0;
+  }
+
+  void ping() {
+    pinged_ = Clock::now();
+    stream_->async_ping({}, [](error_code) {});  // an error meets the reading too
+  }
+
+  [[noreturn]] void give_up() {
+    error_ = net::error::timed_out;
+    drop();
+    fail(Errc::timeout, name_,
+         fmt::format("no sign of life from {} for {:g} s, not even to a ping: the connection is given up", name_,
+                     std::chrono::duration<double>(options_.silence_limit).count()),
+         "receive");
+  }
+
   void drop() noexcept {
     error_code ignored;
     socket().close(ignored);
   }
 
   void make_stream() {
-    stream_.emplace(context_);
+    stream_.emplace(runner_.context);
     if (options_.tls) {
       tls_.set_options(net::ssl::context::default_workarounds | net::ssl::context::no_tlsv1 |
                        net::ssl::context::no_tlsv1_1);
-      load_files(tls_, options_, name_);
+      load_tls_files(tls_.native_handle(), options_, name_);
       stream_->next_layer().use_tls(tls_);
       set_verification(stream_->next_layer().tls().native_handle(), options_, endpoint_.host);
     }
@@ -359,9 +437,8 @@ class BeastSocket final : public WebSocket {
   void shake_hands(const std::vector<tcp::endpoint>& addresses, Deadline patience, Deadline end) {
     if (!options_.tls) return;
     auto& layer = stream_->next_layer().tls();
-    const auto error = run_operation(context_, patience, [&](auto handler) {
-      layer.async_handshake(net::ssl::stream_base::client, std::move(handler));
-    });
+    const auto error = runner_.operation(
+        patience, [&](auto handler) { layer.async_handshake(net::ssl::stream_base::client, std::move(handler)); });
     if (!error) return;
     const auto verdict = SSL_get_verify_result(layer.native_handle());
     if (verdict != X509_V_OK)
@@ -373,7 +450,7 @@ class BeastSocket final : public WebSocket {
            "connect");
     const auto reason = error == net::error::timed_out ? std::string("no answer to the TLS greeting") : error.message();
     drop();
-    if (plain_answer(context_, addresses, end).starts_with("HTTP/"))
+    if (plain_answer(runner_, addresses, end).starts_with("HTTP/"))
       fail(Errc::unreachable, name_, fmt::format("{} speaks plain HTTP, not TLS: use ws:// instead of wss://", name_),
            "connect");
     fail(Errc::unreachable, name_, fmt::format("{} does not speak TLS ({}){}", name_, reason, native_hint(endpoint_)),
@@ -386,8 +463,8 @@ class BeastSocket final : public WebSocket {
         [](websocket::request_type& request) { request.set(beast::http::field::user_agent, "penstock"); }));
     auto& response = response_;
     const auto error =
-        run_operation(context_, std::max(patience, Clock::now() + (end - Clock::now()) / 2),
-                      [&](auto handler) { stream_->async_handshake(response, name_, target, std::move(handler)); });
+        runner_.operation(std::max(patience, Clock::now() + (end - Clock::now()) / 2),
+                          [&](auto handler) { stream_->async_handshake(response, name_, target, std::move(handler)); });
     if (!error) return;
     if (error == websocket::error::upgrade_declined || error == websocket::error::bad_http_version ||
         error.category() == make_error_code(websocket::error::upgrade_declined).category())
@@ -398,7 +475,7 @@ class BeastSocket final : public WebSocket {
                             ? std::string("it closed the connection")
                             : fmt::format("its answer is no HTTP ({})", error.message());
     drop();
-    if (!options_.tls && speaks_tls(context_, addresses, end))
+    if (!options_.tls && speaks_tls(runner_, addresses, end))
       fail(Errc::unreachable, name_, fmt::format("{} speaks TLS: use wss:// instead of ws://", name_), "connect");
     fail(Errc::unreachable, name_,
          fmt::format("{} is no adapter of TDengine: {}{}", name_, reason, native_hint(endpoint_)), "connect");
@@ -420,12 +497,16 @@ class BeastSocket final : public WebSocket {
                        printable(std::string(response_[beast::http::field::location])),
                        options_.tls ? "" : " (wss:// if it begins with https)"),
            "connect");
-    if (status >= 500)
-      fail(Errc::unreachable, name_,
-           fmt::format("{} answered HTTP {} to the WebSocket upgrade: the adapter or the gateway in front of it is not "
-                       "ready; try again later",
-                       name_, status),
-           "connect");
+    if (status == 429 || status >= 500) {
+      ConnectionError error(Errc::unreachable,
+                            fmt::format("{} answered HTTP {} to the WebSocket upgrade: the adapter or the gateway in "
+                                        "front of it is not ready; try again later",
+                                        name_, status),
+                            Place{name_, "connect", 0});
+      error.set_retry_after(parse_retry_after(std::string_view(response_[beast::http::field::retry_after]),
+                                              std::chrono::system_clock::now()));
+      throw error;
+    }
     fail(Errc::unreachable, name_,
          fmt::format("{} is an HTTP server but no adapter of TDengine: it answered {} {} to GET /ws{}", name_, status,
                      printable(std::string(response_.reason())), native_hint(endpoint_)),
@@ -465,7 +546,7 @@ class BeastSocket final : public WebSocket {
 
   const std::string name_;
   const Endpoint endpoint_;
-  net::io_context context_{1};
+  Runner runner_;
   net::ssl::context tls_;
   const Options options_;
   websocket::response_type response_;
@@ -474,7 +555,8 @@ class BeastSocket final : public WebSocket {
   std::deque<Message> inbox_;
   std::vector<net::const_buffer> buffers_;
   bool reading_ = false;
-  error_code error_;  // the first that ended the connection
+  std::optional<Deadline> pinged_;  // since when an answer to a ping is due
+  error_code error_;                // the first that ended the connection
 };
 
 }  // namespace
