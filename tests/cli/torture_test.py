@@ -103,7 +103,8 @@ class Instruments(unittest.TestCase):
             settings = world.Settings(support.OPTIONS.program, support.OPTIONS.generate, work)
             server = world.Server(settings, pathlib.Path(work) / "server")
             self.addCleanup(server.close)
-            for sql in ("create database d precision 'ns' keep 36500", "create table d.m (ts timestamp, v int) tags (h int)",
+            for sql in ("create database d precision 'ns' keep 36500",
+                        "create table d.m (ts timestamp, v int) tags (h int)",
                         "insert into d.a using d.m tags (1) values (1700000000000000001, 1) (1700000000000000002, 2)",
                         "create table d.b using d.m tags (2)"):
                 server.sql(sql)

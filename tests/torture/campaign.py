@@ -59,6 +59,7 @@ class Tally:
         self.kind, self.cycles, self.seconds, self.skipped = kind, 0, 0.0, None
         self.disturbances, self.skips = collections.Counter(), collections.Counter()
         self.expected = self.lost = self.doubled = self.different = self.rejects_again = self.hangs = 0
+        self.retries = self.reconnects = 0
         self.failed = []
 
     def add(self, cycle, reproduce):
@@ -69,8 +70,8 @@ class Tally:
         self.disturbances += cycle.disturbances
         for member in ("expected", "lost", "doubled", "different"):
             setattr(self, member, getattr(self, member) + getattr(cycle.difference, member))
-        self.rejects_again += cycle.rejects_again
-        self.hangs += cycle.hangs
+        for member in ("rejects_again", "hangs", "retries", "reconnects"):
+            setattr(self, member, getattr(self, member) + getattr(cycle, member))
         if cycle.problem:
             self.failed.append({"seed": cycle.seed, "why": cycle.problem, "reproduce": reproduce,
                                 "kept": str(cycle.directory)})
@@ -82,8 +83,8 @@ class Tally:
         answer = {"disturbances": self.count(), "by": dict(sorted(self.disturbances.items())), "cycles": self.cycles,
                   "rows": {"expected": self.expected, "lost": self.lost, "doubled": self.doubled,
                            "different": self.different},
-                  "rejects_told_again": self.rejects_again, "hangs": self.hangs, "failed": self.failed,
-                  "seconds": round(self.seconds, 1)}
+                  "rejects_told_again": self.rejects_again, "hangs": self.hangs, "retries": self.retries,
+                  "reconnects": self.reconnects, "failed": self.failed, "seconds": round(self.seconds, 1)}
         if self.skips:
             answer["skipped"] = dict(self.skips)
         return answer
@@ -130,8 +131,8 @@ def run_campaign(arguments, out=sys.stderr):
 
     def tell(tally, cycle):
         if cycle.problem:
-            print(f"{tally.kind} seed {cycle.seed} FAILED: {cycle.problem[:2000]}\n  {reproduce(tally.kind, cycle.seed)}",
-                  file=out, flush=True)
+            print(f"{tally.kind} seed {cycle.seed} FAILED: {cycle.problem[:2000]}\n"
+                  f"  {reproduce(tally.kind, cycle.seed)}", file=out, flush=True)
         elif arguments.verbose:
             print(f"{tally.kind} seed {cycle.seed}: {dict(cycle.disturbances)} {cycle.seconds:.1f} s, "
                   f"{tally.count()} so far", file=out, flush=True)

@@ -24,7 +24,7 @@ class Cycle:
         self.directory = self.settings.work / f"{self.kind}-{seed}"
         self.disturbances = collections.Counter()
         self.difference = oracle.Difference()
-        self.rejects_again = self.hangs = 0
+        self.rejects_again = self.hangs = self.retries = self.reconnects = 0
         self.problem = None
         self.skipped = None
         self.begun = time.monotonic()
@@ -101,6 +101,8 @@ class Cycle:
     def check(self, server, database):
         """Compares everything with the truth; `difference` is what differs."""
         truth = self.scenario.truth
+        requests = self.report().get("requests", {})
+        self.retries, self.reconnects = requests.get("retries", 0), requests.get("reconnects", 0)
         problems = []
         for look in (lambda: oracle.check_ledger(self.report(), truth), lambda: self._check_rejects(truth)):
             try:

@@ -87,7 +87,7 @@ class Disks(Cycle):
         self.say(f"status {status}")
         if status == 3:
             self.did(f"no room for the {what}")
-            if not re.search(r"no space left|disk full|disk is full|database or disk|free|room", out + err, re.IGNORECASE):
+            if not re.search(r"no space left|disk|free|room", out + err, re.IGNORECASE):
                 raise Problem("status", f"the message does not tell that the disk is full: {(out + err)[-800:]}")
             if what not in out + err:
                 raise Problem("status", f"the message does not name the {what}: {(out + err)[-800:]}")

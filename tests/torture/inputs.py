@@ -142,7 +142,8 @@ def growing(_, directory, rng):
     for index in range(4500):
         step += rng.randrange(3)
         table = f"m{rng.randrange(1 + index // 900)}"
-        fields = [f"v={rng.randrange(1000)}i", f"f={rng.random():.4f}", f'text="{"x" * rng.randrange(1 + index // 60)}"',
+        text = "x" * rng.randrange(1 + index // 60)
+        fields = [f"v={rng.randrange(1000)}i", f"f={rng.random():.4f}", f'text="{text}"',
                   f"late_{index // 500}=t", f"u={rng.randrange(2**63)}u"]
         fields = rng.sample(fields, rng.randrange(1, 5))
         if rng.random() < 0.004:
