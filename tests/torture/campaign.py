@@ -50,6 +50,7 @@ class House:
         for server in self._servers:
             server.close()
         self.makers.close()
+        self.settings.close()
 
 
 class Tally:
@@ -109,7 +110,8 @@ def run_kind(house, kind, count, first_seed, jobs, keep_going, reproduce, tell):
                 state["stop"] |= bool(cycle.problem) and not keep_going or sum(tally.skips.values()) >= 3
                 tell(tally, cycle)
 
-    threads = [threading.Thread(target=work) for _ in range(jobs)]
+    # Daemons: when this is interrupted, House.close() ends what they started, and nobody waits for them.
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(jobs)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -22,16 +22,23 @@ class Scenario:
         # key: the column that names a row beside its child table, instead of the timestamp
         self.name, self._make, self.flags, self.key = name, make, list(flags), key
         self.files, self.truth, self.directory, self.rows = [], None, None, 0
+        self._failure = None
         self._lock = threading.Lock()
 
     def prepare(self, makers):
         """Makes the files and loads them undisturbed, once."""
         with self._lock:
+            if self._failure:
+                raise self._failure
             if self.truth is None:
                 self.directory = makers.settings.work / "inputs" / self.name
                 self.directory.mkdir(parents=True, exist_ok=True)
-                self.files = self._make(makers, self.directory, random.Random(self.name))
-                self.truth = makers.undisturbed(self)
+                try:
+                    self.files = self._make(makers, self.directory, random.Random(self.name))
+                    self.truth = makers.undisturbed(self)
+                except (Problem, Skipped) as failure:
+                    self._failure = failure
+                    raise
                 self.rows = self.truth.report["total"]["read"]
         return self
 

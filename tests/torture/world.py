@@ -51,6 +51,8 @@ class Settings:
         self.work, self.patience, self.sanitized = pathlib.Path(work), patience, sanitized
         self._help = {}
         self._lock = threading.Lock()
+        self._running = set()
+        self._ending = False
 
     def help_of(self, command):
         with self._lock:
@@ -65,6 +67,21 @@ class Settings:
         for flag in flags:
             if flag not in text:
                 raise Skipped(f"this program has no `{command} {flag}`")
+
+    def begins(self, run):
+        """A program starts: close() ends it, however this ends. Nothing starts once close() was called."""
+        with self._lock:
+            if self._ending:
+                raise Problem("status", "interrupted")
+            self._running = {other for other in self._running if not other.ended()} | {run}
+
+    def close(self):
+        """Ends all programs that still run."""
+        with self._lock:
+            self._ending = True
+            running = list(self._running)
+        for run in running:
+            run.kill()
 
     def version(self):
         return subprocess.run([self.program, "--version"], env=clean_environment(), capture_output=True, text=True,
@@ -82,6 +99,11 @@ class Run:
         with open(self.out_path, "wb") as out, open(self.err_path, "wb") as err:
             self.process = subprocess.Popen(self.command, cwd=self.directory, env=clean_environment(**(env or {})),
                                             stdin=subprocess.DEVNULL, stdout=out, stderr=err)
+        try:
+            settings.begins(self)
+        except Problem:
+            self.kill()
+            raise
 
     def signal(self, number):
         with contextlib.suppress(ProcessLookupError):
