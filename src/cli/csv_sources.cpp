@@ -125,7 +125,7 @@ std::shared_ptr<const format::CsvPlan> CsvSources::plan_table(
   if (describe) existing = describe(table);
   auto* const ref = registry_.table(table);
   // What did not exist when the run first asked is the run's own work, and its types can be thought over.
-  if (!existing) knowledge_->ours.insert(table);
+  if (!existing && knowledge_->ours.insert(table).second && knowledge_->on_ours) knowledge_->on_ours(knowledge_->ours);
   const bool ours = knowledge_->ours.count(table) > 0;
   if (!existing && ref->declared) existing = *ref->declared;
   format::PlanContext context;

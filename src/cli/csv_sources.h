@@ -32,8 +32,10 @@ struct CsvKnowledge {
   std::map<std::string, format::CsvSample> whole;      ///< by source name, of those that were looked at as a whole
   std::map<std::string, format::TypesByColumn> types;  ///< by super table, of all its sources
   std::set<std::string> ours;                          ///< super tables that did not exist before the run
-  std::map<std::string, unsigned> widened;             ///< super tables, and how often their types were too narrow
-  std::vector<std::string> told;                       ///< why the run began anew, one sentence each time
+  /// Told before a super table is made that did not exist before the run; may be empty. Any thread.
+  std::function<void(const std::set<std::string>& ours)> on_ours;
+  std::map<std::string, unsigned> widened;  ///< super tables, and how often their types were too narrow
+  std::vector<std::string> told;            ///< why the run began anew, one sentence each time
   std::chrono::steady_clock::time_point begun = std::chrono::steady_clock::now();
 };
 

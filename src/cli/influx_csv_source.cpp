@@ -1,6 +1,11 @@
 #include "cli/influx_csv_source.h"
 
+#include <fmt/format.h>
+
+#include <optional>
 #include <utility>
+
+#include "base/error.h"
 
 namespace penstock::cli {
 namespace {
@@ -16,8 +21,40 @@ class OutlinedReader final : public io::Reader {
     return reader_->sample(offset, most, out);
   }
   void set_cutting(const io::Cutting& cutting) override { reader_->set_cutting(cutting); }
-  void start_at(std::uint64_t offset, std::stop_token stop) override { reader_->start_at(offset, std::move(stop)); }
+  // Which table the rows behind `offset` are of is told by all the text before it.
+  void start_at(std::uint64_t offset, std::stop_token stop) override {
+    io::Chunk chunk;
+    std::uint64_t at = 0;
+    while (at < offset) {
+      if (!reader_->next(chunk, stop)) {
+        if (stop.stop_requested()) return;
+        throw Error(Errc::io,
+                    fmt::format("cannot go on at byte {}: the data ends at byte {}; it is not the file that was "
+                                "read before",
+                                offset, at));
+      }
+      at = chunk.offset + chunk.text.size();
+      if (at <= offset) {
+        outline_->see(chunk);
+        outline_->take(chunk.offset);
+        continue;
+      }
+      // A pipe that paused elsewhere was cut elsewhere.
+      auto before = chunk;
+      before.text = chunk.text.substr(0, offset - chunk.offset);
+      outline_->see(before);
+      outline_->take(before.offset);
+      chunk.text.remove_prefix(before.text.size());
+      chunk.offset = offset;
+      outline_->see(chunk);
+      rest_ = std::move(chunk);
+    }
+  }
   bool next(io::Chunk& out, std::stop_token stop) override {
+    if (rest_) {
+      out = *std::exchange(rest_, std::nullopt);
+      return true;
+    }
     if (!reader_->next(out, std::move(stop))) return false;
     outline_->see(out);
     return true;
@@ -30,6 +67,7 @@ class OutlinedReader final : public io::Reader {
  private:
   std::unique_ptr<io::Reader> reader_;
   std::shared_ptr<format::InfluxCsvOutline> outline_;
+  std::optional<io::Chunk> rest_;  // of the chunk in which start_at() ended
 };
 
 }  // namespace

@@ -194,18 +194,21 @@ pipeline::ParserPool::Make SourceOpener::make_text_parser(format::Format format)
   if (format == format::Format::telnet) {
     format::TelnetOptions telnet;
     telnet.naming = options_.naming;
+    telnet.record_clock = options_.record_clock;
     telnet.range = {times_.first_ns, times_.last_ns};
     return [this, telnet] { return std::make_unique<format::TelnetParser>(registry_, telnet); };
   }
   if (format == format::Format::json) {
     format::JsonOptions json;
     json.naming = options_.naming;
+    json.record_clock = options_.record_clock;
     json.range = {times_.first_ns, times_.last_ns};
     return [this, json] { return std::make_unique<format::JsonParser>(registry_, json); };
   }
   format::LineOptions line;
   line.precision = options_.precision.value_or(format::TimeUnit::nanoseconds);
   line.naming = options_.naming;
+  line.record_clock = options_.record_clock;
   line.range = {times_.first_ns, times_.last_ns};
   return [this, line] { return std::make_unique<format::LineParser>(registry_, line); };
 }
@@ -297,7 +300,7 @@ void SourceOpener::open_influx_csv(const io::Input& input, Probed& probed, pipel
   opened.reject_extension = "csv";
 }
 
-pipeline::OpenedSource SourceOpener::open(const io::Input& input, std::uint32_t) {
+pipeline::OpenedSource SourceOpener::open(const io::Input& input, std::uint32_t source) {
   Probed probed = look_at(input);
   pipeline::OpenedSource opened;
   opened.format = format::format_name(probed.format);
@@ -329,7 +332,7 @@ pipeline::OpenedSource SourceOpener::open(const io::Input& input, std::uint32_t)
     probed.reader->set_cutting(opened.cutting);
     if (probed.format == format::Format::line) {
       format::check_dump_head(input.name, format::read_dump_head(probed.reader->peek(kHead)), options_.context_db);
-      opened.filter = format::DumpFilter(input.name, options_.context_db);
+      opened.filter = format::DumpFilter(input.name, options_.context_db, marks_of_ ? marks_of_(source) : nullptr);
     }
     opened.parsers = text_pool(probed.format);
     opened.reject_extension = format::format_name(probed.format);

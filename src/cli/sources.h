@@ -17,6 +17,7 @@
 #include "data/types.h"
 #include "format/csv_infer.h"
 #include "format/guess.h"
+#include "format/influx_dump.h"
 #include "format/line_parser.h"
 #include "format/ndjson_parser.h"
 #include "pipeline/run.h"
@@ -39,7 +40,9 @@ struct SourceOptions {
   bool allow_precision_loss = false;
   bool coerce = false;            ///< for the schema stage
   pipeline::Selection selection;  ///< --since, --until, --limit
-  std::string name_flags;         ///< flags about names and types that were given, as a command line has them: " --x y"
+  /// Time of records that give none; empty: the system's clock.
+  format::RecordClock record_clock;
+  std::string name_flags;  ///< flags about names and types that were given, as a command line has them: " --x y"
 };
 
 /// What is known of the target before the first row.
@@ -69,6 +72,10 @@ class SourceOpener {
   data::Precision probe(const io::Input& input);
   /// To be set before the first open().
   void set_target(TargetTimes times, Describe describe);
+  /// Asked for the marks of a dump when a source is opened: what they hold already was met before the place where it
+  /// goes on, and what comes is added. To be set before the first open().
+  using MarksOf = std::function<std::shared_ptr<format::DumpMarks>(std::uint32_t source)>;
+  void keep_marks(MarksOf marks_of) { marks_of_ = std::move(marks_of); }
   void set_chunk_bytes(std::size_t bytes) { chunk_bytes_ = bytes; }
   /// --format: nothing has to be guessed.
   [[nodiscard]] bool format_is_given() const noexcept { return options_.format.has_value(); }
@@ -115,6 +122,7 @@ class SourceOpener {
   std::size_t chunk_bytes_ = std::size_t{1} << 20;
   TargetTimes times_;
   Describe describe_;
+  MarksOf marks_of_;
   std::optional<std::pair<std::string, Probed>> probed_;
   std::map<format::Format, std::shared_ptr<pipeline::ParserPool>> text_pools_;
   std::vector<std::pair<std::string, std::shared_ptr<const format::CsvPlan>>> plans_;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -99,8 +100,47 @@ void note_context(data::RowSet& rows, std::size_t offset, std::string_view line)
     rows.note_mark({static_cast<std::uint32_t>(offset), rows.add_name(*database)});
 }
 
-void DumpFilter::operator()(const io::Chunk&, data::RowSet& rows) {
+void DumpMarks::add(std::uint64_t offset, std::string_view database) {
+  const std::lock_guard lock(mutex_);
+  if (marks_.empty() || marks_.back().second != database) marks_.emplace_back(offset, database);
+}
+
+std::optional<std::string> DumpMarks::before(std::uint64_t offset) const {
+  const std::lock_guard lock(mutex_);
+  std::optional<std::string> found;
+  for (const auto& [at, database] : marks_)
+    if (at < offset) found = database;
+  return found;
+}
+
+std::string DumpMarks::text() const {
+  const std::lock_guard lock(mutex_);
+  std::string out;
+  for (const auto& [at, database] : marks_) out += fmt::format("{} {}\n", at, database);
+  return out;
+}
+
+void DumpMarks::take(std::string_view text) {
+  const std::lock_guard lock(mutex_);
+  marks_.clear();
+  while (!text.empty()) {
+    const auto line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(text.size(), line.size() + 1));
+    std::uint64_t at = 0;
+    const auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), at);
+    const auto digits = static_cast<std::size_t>(end - line.data());
+    if (error != std::errc() || digits == line.size() || line[digits] != ' ')
+      throw Error(Errc::config, fmt::format("'{}' is no mark of a dump", printable(line)));
+    marks_.emplace_back(at, line.substr(digits + 1));
+  }
+}
+
+void DumpFilter::operator()(const io::Chunk& chunk, data::RowSet& rows) {
   const auto marks = rows.marks();
+  if (marks_) {
+    if (!std::exchange(begun_, true) && chunk.offset > 0) current_ = marks_->before(chunk.offset);
+    for (const auto& mark : marks) marks_->add(chunk.offset + mark.offset, mark.text);
+  }
   if (wanted_.empty()) {
     for (const auto& mark : marks) {
       if (current_ && *current_ != mark.text)

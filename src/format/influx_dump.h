@@ -1,8 +1,12 @@
 #pragma once
 
+#include <cstdint>
+#include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "data/row_set.h"
@@ -38,17 +42,37 @@ DumpHead read_dump_head(std::string_view head);
 /// Notes a line that read as a mark of a database; what DumpFilter goes by.
 void note_context(data::RowSet& rows, std::size_t offset, std::string_view line);
 
+/// The marks that a source was met to have, for who goes on in the middle of it. Any thread.
+class DumpMarks {
+ public:
+  /// Marks come in the order of the text; one that changes nothing is not kept.
+  void add(std::uint64_t offset, std::string_view database);
+  /// The database that the text from `offset` on is of, unless a mark follows; nullopt: no mark stands before it.
+  [[nodiscard]] std::optional<std::string> before(std::uint64_t offset) const;
+  /// "offset name" a line, for take(), which forgets what it knew. Throws Error(Errc::config).
+  [[nodiscard]] std::string text() const;
+  void take(std::string_view text);
+
+ private:
+  mutable std::mutex mutex_;
+  std::vector<std::pair<std::uint64_t, std::string>> marks_;
+};
+
 /// Goes over the chunks of one source in order and keeps databases apart: with `wanted`, records of other databases are
 /// left out, also those before the first mark; without, a second database ends the load. One thread at a time.
 class DumpFilter {
  public:
-  DumpFilter(std::string source, std::string wanted) : source_(std::move(source)), wanted_(std::move(wanted)) {}
+  /// `marks`: told of every mark; what it has already counts from the first chunk's place on. May be null.
+  DumpFilter(std::string source, std::string wanted, std::shared_ptr<DumpMarks> marks = nullptr)
+      : source_(std::move(source)), wanted_(std::move(wanted)), marks_(std::move(marks)) {}
   /// Throws Error(Errc::limit) at a second database.
   void operator()(const io::Chunk& chunk, data::RowSet& rows);
 
  private:
   std::string source_;
   std::string wanted_;
+  std::shared_ptr<DumpMarks> marks_;
+  bool begun_ = false;
   std::optional<std::string> current_;
 };
 

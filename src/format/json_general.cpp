@@ -74,6 +74,7 @@ void JsonParser::Work::parse_payload(std::string_view text) {
 
 /// Makes a row of the object; false: `error` says why not.
 bool JsonParser::Work::point(std::uint32_t node, std::size_t begin, std::size_t end, JsonError& error) {
+  record_ = begin;
   const auto& nodes = reader_.nodes();
   const auto& root = nodes[node];
   static constexpr std::array<std::string_view, 4> kNames{"metric", "timestamp", "value", "tags"};

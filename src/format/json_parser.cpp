@@ -29,6 +29,8 @@ JsonParser::Work::Work(schema::Registry& registry, JsonOptions options)
 
 void JsonParser::Work::parse(const io::Chunk& chunk, data::RowSet& rows) {
   rows_ = &rows;
+  source_ = chunk.source;
+  chunk_offset_ = chunk.offset;
   rows.set_time_unit(data::Precision::nanoseconds);
   ++epoch_;
   column_shapes_.clear();

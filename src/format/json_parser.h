@@ -18,6 +18,7 @@ struct JsonOptions {
   TimeRange range;
   /// Time of a point with the timestamp 0, in nanoseconds since 1970. Default: the system's clock.
   std::function<std::int64_t()> clock;
+  RecordClock record_clock;  ///< where given, instead of `clock`
   /// The text is the payload of a schemaless call, not a piece of a file: one object, or one array of objects; what
   /// follows it, or a NUL, is ignored, and a syntax error anywhere refuses the whole (0x0221; an empty array 0x070F).
   bool payload_rules = false;

@@ -130,7 +130,7 @@ bool JsonParser::Work::read_time(std::uint32_t node, std::int64_t& time, JsonTim
     return false;
   }
   if (number == 0) {
-    time = options_.clock();
+    time = options_.record_clock ? options_.record_clock(source_, chunk_offset_ + record_) : options_.clock();
     return true;
   }
   const auto units = static_cast<std::uint64_t>(number);

@@ -105,6 +105,9 @@ class JsonParser::Work {
   std::vector<Memory> memory_;
   std::unordered_map<const data::SuperTableRef*, std::unique_ptr<Table>> tables_;
   data::RowSet* rows_ = nullptr;
+  std::uint32_t source_ = 0;        // of the chunk at hand
+  std::uint64_t chunk_offset_ = 0;  // likewise
+  std::size_t record_ = 0;          // offset in it of the record that takes the general path
   std::string_view text_;
   const char* last_quote_ = nullptr;  // strings of the chunk end there at the latest
   std::uint32_t last_series_ = kNone;

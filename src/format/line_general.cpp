@@ -35,7 +35,7 @@ void LineParser::Work::general_line(const char* line, const char* end, std::size
   std::string_view raw(first, static_cast<std::size_t>(scanner_.series_end() - first));
   Series* series = all ? registry_.find(hash_bytes(raw), raw) : nullptr;
   std::int64_t time = 0;
-  if ((series == nullptr && !scanner_.scan_series(error)) || !general_fields(end, time, error)) return refuse();
+  if ((series == nullptr && !scanner_.scan_series(error)) || !general_fields(end, offset, time, error)) return refuse();
   if (!all) {
     raw = set_tags_aside();
     series = registry_.find(hash_bytes(raw), raw);
@@ -60,20 +60,20 @@ void LineParser::Work::general_line(const char* line, const char* end, std::size
   put_row(series, plan, time, offset, static_cast<std::size_t>(end - line));
 }
 
-bool LineParser::Work::general_fields(const char* end, std::int64_t& time, LineError& error) {
+bool LineParser::Work::general_fields(const char* end, std::size_t offset, std::int64_t& time, LineError& error) {
   if (!scanner_.scan_fields(error)) return false;
   const char* p = scanner_.after_fields();
   while (p < end && *p == ' ') ++p;
   const char* const begin = p;
   while (p < end && !is_space(*p)) ++p;
-  if (parse_time({begin, static_cast<std::size_t>(p - begin)}, time)) return true;
+  if (parse_time({begin, static_cast<std::size_t>(p - begin)}, offset, time)) return true;
   error = {0x0127, "the timestamp is no positive integer, or too large for its unit", begin};
   return false;
 }
 
-bool LineParser::Work::parse_time(std::string_view token, std::int64_t& time) const {
+bool LineParser::Work::parse_time(std::string_view token, std::size_t offset, std::int64_t& time) const {
   if (token.empty() || token == "0") {
-    time = options_.clock();
+    time = time_at(offset);
     return true;
   }
   std::size_t at = token[0] == '-' || token[0] == '+';

@@ -41,11 +41,13 @@ LineParser::LineParser(schema::Registry& registry, LineOptions options) {
 LineParser::~LineParser() = default;
 
 void LineParser::parse(const io::Chunk& chunk, data::RowSet& rows) {
-  if (!chunk.oversized) work_->parse(chunk.text, chunk.offset == 0, rows);
+  if (!chunk.oversized) work_->parse(chunk, rows);
 }
 
-void LineParser::Work::parse(std::string_view text, bool first, data::RowSet& rows) {
+void LineParser::Work::parse(const io::Chunk& chunk, data::RowSet& rows) {
   rows_ = &rows;
+  source_ = chunk.source;
+  chunk_offset_ = chunk.offset;
   rows.set_time_unit(data::Precision::nanoseconds);
   ++epoch_;
   if (plans_.size() > kMostPlans) {
@@ -61,7 +63,7 @@ void LineParser::Work::parse(std::string_view text, bool first, data::RowSet& ro
     ~Closer() { close_shapes(work.open_plans_, *work.rows_); }
   } const closer{*this};
   walk_.over(
-      text, first, {options_.payload_rules, options_.predict}, rows,
+      chunk.text, chunk.offset == 0, {options_.payload_rules, options_.predict}, rows,
       [this](const char* line, const char* end, std::size_t offset) { return predicted_line(line, end, offset); },
       [this](const char* line, const char* end, std::size_t offset) { general_line(line, end, offset); });
 }
@@ -101,7 +103,7 @@ inline const char* LineParser::Work::predicted_line(const char* line, const char
   }
   std::int64_t time = 0;
   const char* line_end = nullptr;
-  const char* const next = predicted_time(after, time, line_end);
+  const char* const next = predicted_time(after, offset, time, line_end);
   if (next == nullptr || time < options_.range.first || time > options_.range.last) [[unlikely]]
     return nullptr;
   finish(row, series, *plan, time, offset, static_cast<std::size_t>(line_end - line));
@@ -267,7 +269,8 @@ const char* LineParser::Work::scanned_value(const LineFieldPlan& field, const ch
 }
 
 /// Reads the timestamp behind the fields and finds the end of the line. Returns the start of the next one.
-inline const char* LineParser::Work::predicted_time(const char* p, std::int64_t& time, const char*& line_end) {
+inline const char* LineParser::Work::predicted_time(const char* p, std::size_t offset, std::int64_t& time,
+                                                    const char*& line_end) {
   if (*p == '\r') [[unlikely]]
     return nullptr;
   while (*p == ' ') ++p;
@@ -277,7 +280,7 @@ inline const char* LineParser::Work::predicted_time(const char* p, std::int64_t&
   p = read_digits(p, count, digits);
   if (digits == 0) {
     if (*p != '\n') return nullptr;
-    time = options_.clock();
+    time = time_at(offset);
     line_end = p;
     return p + 1;
   }

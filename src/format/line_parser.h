@@ -26,6 +26,7 @@ struct LineOptions {
   /// Time of a record without a timestamp, in nanoseconds since 1970; called once for each. Default: the system's
   /// clock.
   std::function<std::int64_t()> clock;
+  RecordClock record_clock;  ///< where given, instead of `clock`
   /// The text is a payload of a schemaless call, not a file: a blank line is refused (0x020A) and a carriage return
   /// before a line end belongs to the line.
   bool payload_rules = false;

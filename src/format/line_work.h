@@ -57,7 +57,7 @@ class LineParser::Work {
     if (!options_.naming.uses_all_tags()) options_.predict = false;
   }
 
-  void parse(std::string_view text, bool first, data::RowSet& rows);
+  void parse(const io::Chunk& chunk, data::RowSet& rows);
 
  private:
   /// What this worker remembers of a series, by Series::id.
@@ -74,11 +74,15 @@ class LineParser::Work {
   const char* permuted_fields(LinePlan& plan, std::size_t at, const char* p, const char* end, data::Slot* slots);
   const char* predicted_value(const LineFieldPlan& field, const char* p, data::Slot& slot);
   const char* scanned_value(const LineFieldPlan& field, const char* p, data::Slot& slot);
-  const char* predicted_time(const char* p, std::int64_t& time, const char*& line_end);
+  const char* predicted_time(const char* p, std::size_t offset, std::int64_t& time, const char*& line_end);
+  /// Time of a line that gives none.
+  [[nodiscard]] std::int64_t time_at(std::size_t offset) const {
+    return options_.record_clock ? options_.record_clock(source_, chunk_offset_ + offset) : options_.clock();
+  }
 
   void general_line(const char* line, const char* end, std::size_t offset);
-  bool general_fields(const char* end, std::int64_t& time, LineError& error);
-  bool parse_time(std::string_view token, std::int64_t& time) const;
+  bool general_fields(const char* end, std::size_t offset, std::int64_t& time, LineError& error);
+  bool parse_time(std::string_view token, std::size_t offset, std::int64_t& time) const;
   bool check(const data::Series* known, std::int64_t time, LineError& error);
   LineError duplicate_name() const {
     return {0x263C,
@@ -114,6 +118,8 @@ class LineParser::Work {
   LinePlan* last_plan_ = nullptr;
   std::uint32_t last_series_ = kNoSeries;
   data::RowSet* rows_ = nullptr;
+  std::uint32_t source_ = 0;        // of the chunk at hand
+  std::uint64_t chunk_offset_ = 0;  // likewise
   std::uint64_t epoch_ = 0;
   LineWalk walk_;
 };

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <cstdint>
+#include <functional>
+
 #include "data/row_set.h"
 #include "io/chunk.h"
 
@@ -13,6 +16,10 @@ class Parser {
   /// chunk. Blank lines and comments are neither. Virtual once per chunk, never per row.
   virtual void parse(const io::Chunk& chunk, data::RowSet& rows) = 0;
 };
+
+/// Time of a record that gives none, in nanoseconds since 1970, by where it stands: `offset` bytes into the source. The
+/// same each time it is asked, so that a record that is read again after a crash becomes the same row. Any thread.
+using RecordClock = std::function<std::int64_t(std::uint32_t source, std::uint64_t offset)>;
 
 /// What a parser checks of every timestamp before it makes a row, in RowSet::time_unit() of the format.
 struct TimeRange {

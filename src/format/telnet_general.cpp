@@ -48,6 +48,7 @@ std::string_view TelnetParser::Work::key_of(std::string_view metric, std::string
 }
 
 void TelnetParser::Work::general_line(const char* line, const char* end, std::size_t offset) {
+  record_ = offset;
   LineError error;
   const auto refuse = [&] {
     const auto column = error.at == nullptr ? 0 : static_cast<std::uint32_t>(error.at - line) + 1;
@@ -146,7 +147,7 @@ bool TelnetParser::Work::cut(const char* p, const char* end, Elements& elements,
 
 bool TelnetParser::Work::read_time(std::string_view word, std::int64_t& time) const {
   if (word == "0") {
-    time = options_.clock();
+    time = options_.record_clock ? options_.record_clock(source_, chunk_offset_ + record_) : options_.clock();
     return true;
   }
   if (word.size() != 10 && word.size() != 13) return false;

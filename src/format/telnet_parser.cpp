@@ -18,11 +18,13 @@ TelnetParser::TelnetParser(schema::Registry& registry, TelnetOptions options) {
 TelnetParser::~TelnetParser() = default;
 
 void TelnetParser::parse(const io::Chunk& chunk, data::RowSet& rows) {
-  if (!chunk.oversized) work_->parse(chunk.text, chunk.offset == 0, rows);
+  if (!chunk.oversized) work_->parse(chunk, rows);
 }
 
-void TelnetParser::Work::parse(std::string_view text, bool first, data::RowSet& rows) {
+void TelnetParser::Work::parse(const io::Chunk& chunk, data::RowSet& rows) {
   rows_ = &rows;
+  source_ = chunk.source;
+  chunk_offset_ = chunk.offset;
   rows.set_time_unit(data::Precision::nanoseconds);
   ++epoch_;
   // However the chunk ends, the shapes must tell the truth about the rows that are in.
@@ -31,7 +33,7 @@ void TelnetParser::Work::parse(std::string_view text, bool first, data::RowSet& 
     ~Closer() { close_shapes(work.open_plans_, *work.rows_); }
   } const closer{*this};
   walk_.over(
-      text, first, {options_.payload_rules, options_.predict}, rows,
+      chunk.text, chunk.offset == 0, {options_.payload_rules, options_.predict}, rows,
       [this](const char* line, const char* end, std::size_t offset) { return predicted_line(line, end, offset); },
       [this](const char* line, const char* end, std::size_t offset) { general_line(line, end, offset); });
 }

@@ -17,6 +17,7 @@ struct TelnetOptions {
   TimeRange range;
   /// Time of a record with the timestamp 0, in nanoseconds since 1970. Default: the system's clock.
   std::function<std::int64_t()> clock;
+  RecordClock record_clock;  ///< where given, instead of `clock`
   /// The text is a payload of a schemaless call, not a file: a blank line is refused (0x020A), a carriage return before
   /// a line end and a leading "put" belong to the record.
   bool payload_rules = false;

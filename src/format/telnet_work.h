@@ -86,7 +86,7 @@ class TelnetParser::Work {
     if (!options_.naming.uses_all_tags()) options_.predict = false;
   }
 
-  void parse(std::string_view text, bool first, data::RowSet& rows);
+  void parse(const io::Chunk& chunk, data::RowSet& rows);
 
  private:
   using Plan = telnet::Plan;
@@ -136,6 +136,9 @@ class TelnetParser::Work {
   std::vector<Memory> memory_;
   std::uint32_t last_series_ = kNoSeries;
   data::RowSet* rows_ = nullptr;
+  std::uint32_t source_ = 0;        // of the chunk at hand
+  std::uint64_t chunk_offset_ = 0;  // likewise
+  std::size_t record_ = 0;          // offset in it of the record that takes the general path
   std::uint64_t epoch_ = 0;
   LineWalk walk_;
 };

@@ -59,9 +59,13 @@ class Running:
         self.command = [str(part) for part in command]
         self._out, self._err = tempfile.TemporaryFile(), tempfile.TemporaryFile()
         self.start = time.monotonic()
+        env = dict(env or {})
+        # Journals go there: a run knows of no other one unless a test gives both the same place.
+        self._state = tempfile.TemporaryDirectory(prefix="penstock-state-")
+        env.setdefault("XDG_STATE_HOME", self._state.name)
         self._stdin = stdin if stdin is not None and not isinstance(stdin, bytes) else None
         self.process = subprocess.Popen(
-            self.command, cwd=cwd, env=clean_environment(**(env or {})), stdout=self._out, stderr=self._err,
+            self.command, cwd=cwd, env=clean_environment(**env), stdout=self._out, stderr=self._err,
             stdin=subprocess.PIPE if isinstance(stdin, bytes) else (self._stdin or subprocess.DEVNULL))
         if isinstance(stdin, bytes):
             threading.Thread(target=self._feed, args=(stdin,), daemon=True).start()
@@ -106,6 +110,7 @@ class Running:
             timer.cancel()
         seconds = time.monotonic() - self.start
         self.process.returncode = os.waitstatus_to_exitcode(status)
+        self._state.cleanup()
         out, err = self.so_far()
         self._out.close()
         self._err.close()
