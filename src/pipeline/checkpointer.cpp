@@ -30,6 +30,7 @@ void Checkpointer::checkpoint() {
   }
   pending_.clear();
   journal_.commit();
+  if (options_.done) options_.done();
 }
 
 std::exception_ptr Checkpointer::failure() const {

@@ -36,6 +36,7 @@ class Checkpointer {
     };
     std::function<Tail(std::uint32_t source, const Settled& settled)> look;
     std::function<void()> on_failure;
+    std::function<void()> done;  ///< called after each checkpoint; may be empty
   };
   /// All three outlive the checkpointer. Starts its thread.
   Checkpointer(Ledger& ledger, Rejects& rejects, Journal& journal, Options options);

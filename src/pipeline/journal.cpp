@@ -118,6 +118,7 @@ std::unique_ptr<Journal> Journal::open(const fs::path& file) {
   ::close(made);
   journal->database_ = std::make_unique<Database>(journal->file_, Database::Access::write);
   if (!journal->database_->empty()) journal->found_ = journal->database_->content();
+  if (journal->found_) journal->head_ = journal->found_->head;
   return journal;
 }
 
@@ -267,9 +268,19 @@ void Journal::remember(const std::string& name, const std::string& value) {
 
 std::string Journal::remembered(const std::string& name) const {
   const std::lock_guard lock(mutex_);
-  const auto& memory = head_.memory.empty() && found_ ? found_->head.memory : head_.memory;
+  const auto& memory = head_.memory;
   const auto known = std::find_if(memory.begin(), memory.end(), [&](const auto& pair) { return pair.first == name; });
   return known == memory.end() ? std::string() : known->second;
+}
+
+JournalHead Journal::head() const {
+  const std::lock_guard lock(mutex_);
+  return head_;
+}
+
+JournalSource Journal::row_of(std::uint32_t source) const {
+  const std::lock_guard lock(mutex_);
+  return source < rows_.size() ? rows_[source].source : JournalSource{};
 }
 
 void Journal::commit_locked(bool force) {

@@ -107,6 +107,9 @@ class Journal {
   void forget(std::uint32_t source);
   void remember(const std::string& name, const std::string& value);
   [[nodiscard]] std::string remembered(const std::string& name) const;
+  /// What the next commit makes durable.
+  [[nodiscard]] JournalHead head() const;
+  [[nodiscard]] JournalSource row_of(std::uint32_t source) const;
 
   /// Makes all changes durable. Cheap when there are none: writes nothing, unless `force` (which renews updated_ns).
   void commit(bool force = false);
