@@ -1,6 +1,7 @@
 // The part of FollowRotation that compares content: copies, generations that were missed, truncation.
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include <algorithm>
 #include <array>
@@ -87,6 +88,7 @@ FollowRotation::Known FollowRotation::known_content(const FoundFile& where, bool
   const std::vector<Tracked*> related = table_.relatives(name);
   for (Tracked* file : related) {
     if (file->state == FileState::lost || key_of(*file) == key_of(where)) continue;
+    refresh_head(*file);
     bool compressed = false;
     const Match match = compare_with(where, *file, compressed);
     if (recognised(where, *file, match, compressed, of_source) == Known::yes) return Known::yes;
@@ -129,6 +131,20 @@ FollowRotation::Known FollowRotation::recognised(const FoundFile& where, Tracked
   table_.tell(FollowCode::moved, &file, where.path, 0,
               in_quotes(where.path) + " holds what was read as " + in_quotes(old));
   return Known::yes;
+}
+
+/// Of a file that has grown since it was looked at.
+void FollowRotation::refresh_head(Tracked& file) {
+  if (file.state == FileState::finished || file.state == FileState::lost) return;
+  if (file.info.head_bytes >= kMarkBytes || table_.open(file) != 0) return;
+  struct stat status {};
+  FollowedFile now = file.info;
+  if (::fstat(file.fd.get(), &status) != 0 || file.info.compressed) return;
+  if (!extend_head(file.fd.get(), static_cast<std::uint64_t>(status.st_size), now)) return;
+  table_.update(file, [&](FollowedFile& info) {
+    info.head_bytes = now.head_bytes;
+    info.head_hash = now.head_hash;
+  });
 }
 
 Tracked& FollowRotation::begin(const FoundFile& where, const std::string& place) {
@@ -194,6 +210,54 @@ void FollowRotation::begin_place(const FoundFile& where, const std::vector<Found
   table_.chain(*before, begin(where, where.path));
 }
 
+/// True once a scan when something came or went in a directory since the last time.
+bool FollowRotation::directory_changed(const std::string& directory) {
+  Looked& looked = looked_[directory];
+  if (looked.scan == scans_) return looked.fresh;
+  struct stat status {};
+  if (::stat(directory.empty() ? "." : directory.c_str(), &status) != 0) return false;
+  const std::int64_t mtime = std::int64_t{status.st_mtim.tv_sec} * kSecond + status.st_mtim.tv_nsec;
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  // A change within the grain of the clock of the last one leaves no trace.
+  const bool certain = looked.time_ns - looked.mtime_ns > kSecond;
+  looked.fresh = looked.scan == 0 || mtime != looked.mtime_ns || !certain;
+  looked.scan = scans_;
+  looked.mtime_ns = mtime;
+  looked.time_ns = std::int64_t{now.tv_sec} * kSecond + now.tv_nsec;
+  return looked.fresh;
+}
+
+/// Generations that came and went under a name whose present file shows nothing of it: copied and truncated while it
+/// had not been read at all.
+void FollowRotation::take_siblings() {
+  const std::vector<Tracked*> live = table_.live();
+  for (Tracked* file : live) {
+    if (file->state != FileState::following || table_.newest(file->info.path) != file) continue;
+    const bool changed = directory_changed(std::string(directory_of(file->info.path)));
+    if (changed && !first_) {
+      FoundFile where;
+      where.path = file->info.path;
+      where.real = file->real;
+      where.device = file->info.device;
+      where.inode = file->info.inode;
+      Tracked* older = nullptr;
+      for (const FoundFile& missed : missed_generations(where, *file)) {
+        if (known_content(missed, false) == Known::yes) continue;
+        Tracked& one = begin(missed, file->info.path);
+        one.state = FileState::leaving;
+        if (older != nullptr) table_.chain(*older, one);
+        older = &one;
+      }
+      if (older != nullptr) {
+        table_.set_newest(*file);
+        table_.chain(*older, *file);
+      }
+    }
+    file->place_mtime = file->info.mtime_ns;
+  }
+}
+
 std::vector<FoundFile> FollowRotation::missed_generations(const FoundFile& where, const Tracked& before) {
   std::int64_t newest_before = 0;
   std::vector<FoundFile> found = siblings(where.path, where.real, true);
@@ -203,15 +267,13 @@ std::vector<FoundFile> FollowRotation::missed_generations(const FoundFile& where
   }
   const std::int64_t since = before.place_mtime;
   std::erase_if(found, [&](const FoundFile& one) {
-    if (table_.by_key(key_of(one)) != nullptr || copies_.contains(key_of(one)) || key_of(one) == key_of(where)) {
-      return true;
-    }
+    if (holder_of(one) != nullptr || is_copy(one) || key_of(one) == key_of(where)) return true;
     // Compressing keeps the time of change, some tools in whole seconds.
     if (const auto old = before_.find(key_of(one)); old != before_.end() && old->second == one.mtime_ns) return true;
     return one.mtime_ns / kSecond < since / kSecond || one.mtime_ns <= newest_before;
   });
   std::sort(found.begin(), found.end(), [](const FoundFile& a, const FoundFile& b) {
-    return a.mtime_ns != b.mtime_ns ? a.mtime_ns < b.mtime_ns : a.path > b.path;
+    return a.mtime_ns != b.mtime_ns ? a.mtime_ns < b.mtime_ns : is_older_name(a.path, b.path);
   });
   return found;
 }
@@ -236,6 +298,30 @@ std::vector<FoundFile> FollowRotation::siblings(const std::string& path, const s
   return found;
 }
 
+/// The known file that lies there: by its inode, if that does not serve another file now.
+Tracked* FollowRotation::holder_of(const FoundFile& where) {
+  Tracked* file = table_.by_key(key_of(where));
+  if (file == nullptr || file->fd.get() >= 0) return file;
+  if (where.size == file->info.size && where.mtime_ns == file->info.mtime_ns) return file;
+  if (file->state == FileState::lost) return file;
+  if (file->state != FileState::finished)
+    return file->info.path != where.path && is_other(where, *file) ? nullptr : file;
+  bool compressed = false;
+  const Match match = compare_with(where, *file, compressed);
+  if (match == Match::same || match == Match::unclear) return file;
+  table_.unbind(*file);
+  return nullptr;
+}
+
+/// True for a file that is known to hold what another one holds, unless its inode serves another file now.
+bool FollowRotation::is_copy(const FoundFile& where) {
+  const auto copy = copies_.find(key_of(where));
+  if (copy == copies_.end()) return false;
+  if (copy->second.where.size == where.size && copy->second.where.mtime_ns == where.mtime_ns) return true;
+  copies_.erase(copy);
+  return false;
+}
+
 bool FollowRotation::find_by_inode(Tracked& file) {
   std::vector<std::string> directories{std::string(directory_of(file.info.path))};
   if (!file.real.empty()) directories.emplace_back(directory_of(file.real));
@@ -247,8 +333,7 @@ bool FollowRotation::find_by_inode(Tracked& file) {
       where.path = join_path(directory, entry.name);
       if (look_at(where) != 0 || key_of(where) != key_of(file)) continue;
       if (must_compare) {
-        bool compressed = false;
-        if (compare_with(where, file, compressed) != Match::same) return false;
+        if (!is_known(where, file)) return false;
         resume(file, where);
         file.state = FileState::leaving;
         return true;
@@ -274,7 +359,7 @@ bool FollowRotation::find_by_content(Tracked& file) {
   std::optional<FoundFile> best;
   bool best_compressed = false;
   for (const FoundFile& one : candidates) {
-    const Tracked* holder = table_.by_key(key_of(one));
+    const Tracked* holder = holder_of(one);
     if (holder != nullptr && holder != &file && holder->state != FileState::lost) continue;
     bool compressed = false;
     if (compare_with(one, file, compressed) != Match::same) continue;
@@ -319,10 +404,12 @@ void FollowRotation::content_changed(Tracked& file) {
                      std::to_string(file.info.offset) + "; what is there now is read from its start";
   if (!copied && unread > 0) text += "; " + std::to_string(unread) + " bytes were not read, and no copy was found";
   table_.tell(FollowCode::truncated, &file, where.path, copied ? 0 : unread, text);
-  if (look_at(where) == 0 && key_of(where) == key) {
-    Tracked& now = begin(where, placed ? file.info.place : where.path);
-    if (!placed) now.state = FileState::leaving;
-    if (copied) table_.chain(file, now);
+  if (look_at(where) == 0 && key_of(where) == key && table_.by_key(key) == nullptr) {
+    if (placed) {
+      if (known_content(where, true) == Known::no) begin_place(where, {});
+    } else {
+      begin(where, where.path).state = FileState::leaving;
+    }
   }
   if (!copied) {
     file.cut_short = unread > 0;
@@ -389,7 +476,6 @@ void FollowRotation::look(Tracked& file) {
       info.size = now.size;
       info.mtime_ns = now.mtime_ns;
     });
-    if (file.state == FileState::following) file.place_mtime = now.mtime_ns;
   }
   if (plain && touched && !grew && file.info.head_bytes > 0 && table_.open(file) == 0) {
     if (compare({file.fd.get(), file.info.path, now.size, false}, file.info) == Match::other) {

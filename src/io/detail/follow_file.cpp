@@ -1,6 +1,7 @@
 #include "io/detail/follow_file.h"
 
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -23,6 +24,23 @@ constexpr std::size_t kSmallBytes = std::size_t{32} * 1024;
 
 std::size_t mark_before(std::uint64_t offset) {
   return static_cast<std::size_t>(std::min<std::uint64_t>(offset, kMarkBytes));
+}
+
+/// A program that does not append writes on at its old place after its log was truncated: before that is a hole.
+/// Where the bytes that are not NUL begin; `size` if there are none.
+std::uint64_t end_of_hole(int fd, std::uint64_t size) {
+  const off_t data = ::lseek(fd, 0, SEEK_DATA);
+  if (data < 0) return errno == ENXIO ? size : 0;
+  std::array<char, 4096> block;
+  for (auto at = static_cast<std::uint64_t>(data); at < size;) {
+    const std::int64_t got = read_at(fd, at, block.data(), block.size());
+    if (got <= 0) return 0;
+    const auto* end = block.data() + got;
+    const auto* found = std::find_if(static_cast<const char*>(block.data()), end, [](char c) { return c != '\0'; });
+    at += static_cast<std::uint64_t>(found - block.data());
+    if (found != end) return at;
+  }
+  return size;
 }
 
 }  // namespace
@@ -81,6 +99,7 @@ Got FollowReader::start(Tracked& file, bool last, std::string& why) {
     } else {
       if (!extend_head(file.fd.get(), now.size, now)) return Got::changed;
       if (now.offset == 0) now.offset = skip_byte_order_mark(bytes.substr(0, 4), now.path);
+      if (now.offset == 0 && first[0] == '\0') now.offset = end_of_hole(file.fd.get(), now.size);
       char mark[kMarkBytes];
       const std::size_t most = mark_before(now.offset);
       const std::int64_t count = read_at(file.fd.get(), now.offset - most, mark, most);

@@ -56,6 +56,7 @@ struct Tracked {
   std::string real;  ///< where its name, a symbolic link, led; empty: no link
   Descriptor fd;
   std::list<Tracked*>::iterator used;  ///< in the table's list of open files; only while open
+  bool rotated = false;                ///< its name looks like that of a rotated file
   bool nameless = false;               ///< deleted: only its descriptor is left, which must stay open
   bool complete = false;               ///< its content does not grow any more: a copy, or compressed
 

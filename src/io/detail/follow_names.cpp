@@ -70,6 +70,22 @@ bool is_rotated_name(std::string_view base, std::string_view name) {
   return name != base && rotation_base(name) == base;
 }
 
+bool is_older_name(std::string_view a, std::string_view b) {
+  const auto number = [](std::string_view name) {
+    const std::string_view mark = mark_at_end(without_compression(name_of(name)));
+    std::string digits;
+    for (const char c : mark) {
+      if (digit(c)) digits += c;
+    }
+    return digits;
+  };
+  const std::string first = number(a);
+  const std::string second = number(b);
+  constexpr std::size_t kDateDigits = 6;
+  if (first.size() >= kDateDigits && second.size() >= kDateDigits) return first < second;
+  return first.size() != second.size() ? first.size() > second.size() : first > second;
+}
+
 bool is_longer_name(std::string_view base, std::string_view name) noexcept {
   return name.size() > base.size() && name.starts_with(base) && (name[base.size()] == '.' || name[base.size()] == '-');
 }

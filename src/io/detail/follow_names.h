@@ -21,6 +21,9 @@ std::string rotation_group(std::string_view path);
 /// True when `name` is `base` with something that looks like a rotation behind it: `.` or `-` or `_`, digits, a
 /// compression.
 bool is_rotated_name(std::string_view base, std::string_view name);
+/// Of two rotated names of one log, whether the first is the older generation: `.2` is older than `.1`, but
+/// `-20261121` than `-20261122`.
+bool is_older_name(std::string_view a, std::string_view b);
 /// True when `name` goes on behind `base` with '.' or '-': perhaps a copy of it.
 bool is_longer_name(std::string_view base, std::string_view name) noexcept;
 

@@ -61,6 +61,7 @@ void FollowRotation::tell_trouble(Tracked& file, const std::string& why) {
 bool FollowRotation::scan() {
   listings_.forget();
   recheck_ = false;
+  ++scans_;
   renamed_.clear();
   seen_.clear();
   FollowPlaces::Scan found = places_.scan(listings_);
@@ -70,7 +71,8 @@ bool FollowRotation::scan() {
   for (const FollowPlaces::Trouble& trouble : found.troubles) troubles[trouble.path] = trouble.error;
   for (FoundFile& file : found.files) {
     Tracked* known = table_.by_key(key_of(file));
-    if (known != nullptr && known->state == FileState::following && known->info.path == file.path) {
+    if (known != nullptr && known->state == FileState::following && known->info.path == file.path &&
+        !may_be_reused(*known)) {
       seen_.insert(known);
       continue;
     }
@@ -95,6 +97,7 @@ bool FollowRotation::scan() {
   meet_lost(fresh);
   settle_copies(fresh);
   take_fresh(fresh);
+  take_siblings();
   table_.compact_live();
   first_ = false;
   return found.complete && lost_.empty();
@@ -112,10 +115,7 @@ void FollowRotation::meet(FoundFile& file, std::vector<FoundFile>& fresh) {
   }
   switch (known->state) {
     case FileState::lost: {
-      bool compressed = false;
-      if (known->info.head_bytes == 0 ? known->info.offset == 0
-                                      : compare_with(file, *known, compressed) == Match::same &&
-                                            (compressed || file.size >= known->info.offset)) {
+      if (is_known(file, *known)) {
         resume(*known, file);
         seen_.insert(known);
       } else {  // its inode serves another file now
@@ -132,12 +132,38 @@ void FollowRotation::meet(FoundFile& file, std::vector<FoundFile>& fresh) {
       return;
     case FileState::following:
     case FileState::leaving:
-      if (known->info.path == file.path) {
+      if (known->info.path == file.path && !may_be_reused(*known)) {
+        seen_.insert(known);
+      } else if (known->fd.get() < 0 && is_other(file, *known)) {  // its inode serves another file now
+        table_.unbind(*known);
+        orphans_.push_back(known);
+        fresh.push_back(std::move(file));
+      } else if (known->info.path == file.path) {
         seen_.insert(known);
       } else {
         renamed_.emplace_back(known, std::move(file));
       }
   }
+}
+
+/// Whether a file with the inode of a known one is that one. One that was empty then may hold anything now.
+bool FollowRotation::is_known(const FoundFile& where, Tracked& file) {
+  if (file.info.head_bytes == 0) return file.info.offset == 0;
+  bool compressed = false;
+  return compare_with(where, file, compressed) == Match::same && (compressed || where.size >= file.info.offset);
+}
+
+/// A rotated file may have been removed and its name and inode given to the next one. (The same of a name that does not
+/// rotate is seen when it is read.)
+bool FollowRotation::may_be_reused(const Tracked& file) {
+  return file.rotated && file.fd.get() < 0 && directory_changed(std::string(directory_of(file.info.path)));
+}
+
+bool FollowRotation::is_other(const FoundFile& where, Tracked& file) {
+  if (where.size < std::max(file.info.offset, file.info.head_bytes) && !file.info.compressed) return true;
+  if (file.info.head_bytes == 0) return false;
+  bool compressed = false;
+  return compare_with(where, file, compressed) == Match::other;
 }
 
 bool FollowRotation::meet_finished(Tracked& file, const FoundFile& where) {
@@ -188,6 +214,7 @@ void FollowRotation::settle_names() {
     table_.queue(*file);
     table_.tell(FollowCode::moved, file, where.path, 0, in_quotes(old) + " is now " + in_quotes(where.path));
   }
+  for (Tracked* file : std::exchange(orphans_, {})) name_lost(*file);
   const std::vector<Tracked*> live = table_.live();
   for (Tracked* file : live) {
     if (file->state != FileState::following || seen_.contains(file)) continue;

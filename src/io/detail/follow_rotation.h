@@ -54,6 +54,9 @@ class FollowRotation {
   enum class Known : std::uint8_t { no, yes };
 
   void meet(FoundFile& file, std::vector<FoundFile>& fresh);
+  bool is_known(const FoundFile& where, Tracked& file);
+  bool may_be_reused(const Tracked& file);
+  bool is_other(const FoundFile& where, Tracked& file);
   bool meet_finished(Tracked& file, const FoundFile& where);
   void meet_lost(std::vector<FoundFile>& fresh);
   void settle_names();
@@ -63,9 +66,14 @@ class FollowRotation {
   Tracked& begin(const FoundFile& where, const std::string& place);
   void skip_to_end(Tracked& file);
   void begin_place(const FoundFile& where, const std::vector<FoundFile>& fresh);
+  void take_siblings();
+  bool directory_changed(const std::string& directory);
   std::vector<FoundFile> missed_generations(const FoundFile& where, const Tracked& before);
   std::vector<FoundFile> siblings(const std::string& path, const std::string& real, bool rotated_only);
 
+  void refresh_head(Tracked& file);
+  Tracked* holder_of(const FoundFile& where);
+  bool is_copy(const FoundFile& where);
   bool find_by_inode(Tracked& file);
   bool find_by_content(Tracked& file);
   void adopt(Tracked& file, const FoundFile& copy, bool compressed);
@@ -87,8 +95,17 @@ class FollowRotation {
   std::unordered_map<FileKey, Waiting, FileKeyHash> waiting_;
   /// Rotated files beside a place that were there before its first generation: their time of change.
   std::unordered_map<FileKey, std::int64_t, FileKeyHash> before_;
+  struct Looked {
+    std::int64_t mtime_ns = 0;
+    std::int64_t time_ns = 0;  ///< of the look, by the same clock
+    bool fresh = false;        ///< looked at in this scan, and changed
+    std::uint64_t scan = 0;
+  };
+  std::unordered_map<std::string, Looked> looked_;  ///< directories, when their files' siblings were looked at
+  std::uint64_t scans_ = 0;
   std::unordered_map<std::string, int> troubles_;        ///< told, by path
   std::vector<std::pair<Tracked*, FoundFile>> renamed_;  ///< in a scan
+  std::vector<Tracked*> orphans_;                        ///< in a scan: without an inode
   std::unordered_set<const Tracked*> seen_;              ///< in a scan: under their own name
 };
 

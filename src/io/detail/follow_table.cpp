@@ -39,7 +39,11 @@ Tracked& FollowTable::add(FollowedFile info, FileState state) {
   if (file.info.inode != 0) keys_[{file.info.device, file.info.inode}] = &file;
   index_names(file);
   Tracked*& newest = newest_[file.info.place];
-  if (newest == nullptr || newest->info.id < file.info.id) newest = &file;
+  // A generation that was found late has a higher number than the one that has the name.
+  const auto named = [](const Tracked& one) { return one.info.path == one.info.place && !one.info.finished; };
+  if (newest == nullptr || std::pair(named(*newest), newest->info.id) < std::pair(named(file), file.info.id)) {
+    newest = &file;
+  }
   if (state == FileState::following || state == FileState::leaving) live_.push_back(&file);
   return file;
 }
@@ -47,7 +51,9 @@ Tracked& FollowTable::add(FollowedFile info, FileState state) {
 void FollowTable::index_names(Tracked& file) {
   paths_[file.info.path] = &file;
   if (!file.real.empty()) paths_[file.real] = &file;
-  std::vector<Tracked*>& related = relatives_[rotation_base(name_of(file.info.path))];
+  const std::string base = rotation_base(name_of(file.info.path));
+  file.rotated = base != name_of(file.info.path);
+  std::vector<Tracked*>& related = relatives_[base];
   if (std::find(related.begin(), related.end(), &file) == related.end()) related.push_back(&file);
 }
 
@@ -75,6 +81,7 @@ void FollowTable::put(Tracked& file, const FoundFile& where) {
 void FollowTable::unbind(Tracked& file) {
   const auto held = keys_.find({file.info.device, file.info.inode});
   if (held != keys_.end() && held->second == &file) keys_.erase(held);
+  update(file, [](FollowedFile& info) { info.inode = 0; });
   close(file);
 }
 

@@ -59,6 +59,8 @@ class FollowTable {
   Tracked* by_path(const std::string& path) const;
   /// The newest generation of a place; null: none yet.
   Tracked* newest(const std::string& place) const;
+  /// Makes it the newest of its place, also if others were found later.
+  void set_newest(Tracked& file) { newest_[file.info.place] = &file; }
   /// Files whose names have the same base.
   const std::vector<Tracked*>& relatives(std::string_view name) const;
   /// Files that are followed or leaving. May grow while it is walked.
