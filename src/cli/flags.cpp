@@ -94,7 +94,9 @@ RejectLimit reject_limit_flag(const std::string& text) {
 }
 
 void add_source_flags(CLI::App& command, SourceFlags& flags) {
-  command.add_option("SOURCE", flags.sources, "Files, patterns, directories, or - for standard input")->required();
+  // Also a flag, so that it can stand in a configuration file.
+  command.add_option("SOURCE,--source", flags.sources, "Files, patterns, directories, or - for standard input")
+      ->required();
   const auto* const input = "Input";
   command
       .add_option("--format", flags.format,

@@ -74,6 +74,7 @@ int run(std::vector<std::string>& arguments, bool read_settings) {
   program.formatter(std::make_shared<HelpFormatter>());
   program.footer("Each command has its own help: penstock load --help");
   cli::add_load_command(program, status);
+  cli::add_tail_command(program, status);
   cli::add_check_command(program, status);
   cli::add_query_command(program, status);
   cli::add_sandbox_command(program, status);
