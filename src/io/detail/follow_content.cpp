@@ -55,25 +55,18 @@ Match FollowRotation::compare_with(const FoundFile& where, Tracked& file, bool& 
   const Opened opened(where);
   if (!opened.good) return Match::unclear;
   compressed = opened.content.compressed;
-  const Match match = compare(opened.content, file.info);
-  if (match != Match::prefix || compressed) return match;
-  return compare_live(opened.content, file);
+  return compare(opened.content, file.info);
 }
 
-/// A plain file that is shorter than what was read of a known one: a copy that is being made, if that one still says
-/// so.
-Match FollowRotation::compare_live(const ContentFile& copy, Tracked& file) {
-  const bool live = file.state == FileState::following || file.state == FileState::leaving;
-  if (!live || file.info.compressed || table_.open(file) != 0) return Match::other;
-  for (const std::uint64_t from : {std::uint64_t{0}, copy.size - std::min<std::uint64_t>(copy.size, kMarkBytes)}) {
-    std::array<char, kMarkBytes> theirs;
-    std::array<char, kMarkBytes> ours;
-    const auto most = static_cast<std::size_t>(std::min<std::uint64_t>(copy.size, kMarkBytes));
-    const std::int64_t got = read_at(copy.fd, from, theirs.data(), most);
-    if (got < 0 || read_at(file.fd.get(), from, ours.data(), most) != got) return Match::other;
-    if (std::memcmp(theirs.data(), ours.data(), static_cast<std::size_t>(got)) != 0) return Match::other;
+/// Compares with a file that is still there as it was: a copy of it is no longer than it is, and ends as it does there.
+Match FollowRotation::compare_live(const FoundFile& where, Tracked& file) {
+  const Opened copy(where);
+  if (!copy.good) return Match::unclear;
+  if (file.info.compressed || table_.open(file) != 0) {
+    const Match match = compare(copy.content, file.info);
+    return match == Match::prefix && !copy.content.compressed ? Match::other : match;
   }
-  return Match::prefix;
+  return compare_as_prefix(copy.content, file.fd.get());
 }
 
 void FollowRotation::keep_copy(const FoundFile& where, Tracked* of, bool of_source, bool waits) {
@@ -88,9 +81,10 @@ FollowRotation::Known FollowRotation::known_content(const FoundFile& where, bool
   const std::vector<Tracked*> related = table_.relatives(name);
   for (Tracked* file : related) {
     if (file->state == FileState::lost || key_of(*file) == key_of(where)) continue;
-    refresh_head(*file);
     bool compressed = false;
-    const Match match = compare_with(where, *file, compressed);
+    const bool live = file->state != FileState::finished;
+    Match match = live ? compare_live(where, *file) : compare_with(where, *file, compressed);
+    if (!live && !compressed && match == Match::prefix) match = Match::other;
     if (recognised(where, *file, match, compressed, of_source) == Known::yes) return Known::yes;
     waits |= match == Match::unclear;
   }
@@ -121,8 +115,7 @@ FollowRotation::Known FollowRotation::recognised(const FoundFile& where, Tracked
     return Known::yes;
   }
   const std::string old = file.info.path;
-  const bool more = compressed ? file.cut_short : where.size > file.info.offset;
-  if (more) {
+  if (compressed || where.size > file.info.offset) {  // perhaps there is more in it
     adopt(file, where, compressed);
   } else {
     table_.put(file, where);
@@ -133,18 +126,28 @@ FollowRotation::Known FollowRotation::recognised(const FoundFile& where, Tracked
   return Known::yes;
 }
 
-/// Of a file that has grown since it was looked at.
-void FollowRotation::refresh_head(Tracked& file) {
-  if (file.state == FileState::finished || file.state == FileState::lost) return;
-  if (file.info.head_bytes >= kMarkBytes || table_.open(file) != 0) return;
-  struct stat status {};
-  FollowedFile now = file.info;
-  if (::fstat(file.fd.get(), &status) != 0 || file.info.compressed) return;
-  if (!extend_head(file.fd.get(), static_cast<std::uint64_t>(status.st_size), now)) return;
-  table_.update(file, [&](FollowedFile& info) {
-    info.head_bytes = now.head_bytes;
-    info.head_hash = now.head_hash;
-  });
+void FollowRotation::resume(Tracked& file, const FoundFile& where) {
+  const std::string old = file.info.path;
+  const bool compressed = Opened(where).content.compressed;
+  table_.put(file, where);
+  file.complete = compressed;
+  table_.update(file, [&](FollowedFile& info) { info.compressed = compressed; });
+  const bool moved = old != where.path;
+  table_.revive(file,
+                moved && is_longer_name(name_of(old), name_of(where.path)) ? FileState::leaving : FileState::following);
+  std::string text = in_quotes(where.path) + " goes on at byte " + std::to_string(file.info.offset);
+  if (moved) text += "; it was " + in_quotes(old);
+  table_.tell(FollowCode::resumed, &file, where.path, file.info.offset, text);
+}
+
+/// Before its content is compared with that of others: whether it still is what it was.
+void FollowRotation::check_intact(Tracked& file) {
+  if (file.state != FileState::following && file.state != FileState::leaving) return;
+  const bool named = file.state == FileState::following;
+  look(file);
+  if (file.info.compressed || file.info.head_bytes == 0 || file.state == FileState::finished) return;
+  if (named != (file.state == FileState::following) || table_.open(file) != 0) return;
+  if (compare({file.fd.get(), file.info.path, file.info.size, false}, file.info) == Match::other) content_changed(file);
 }
 
 Tracked& FollowRotation::begin(const FoundFile& where, const std::string& place) {
@@ -242,7 +245,10 @@ void FollowRotation::take_siblings() {
       where.device = file->info.device;
       where.inode = file->info.inode;
       Tracked* older = nullptr;
-      for (const FoundFile& missed : missed_generations(where, *file)) {
+      std::vector<FoundFile> found = missed_generations(where, *file);
+      if (!found.empty()) check_intact(*file);
+      if (file->state != FileState::following || table_.newest(file->info.path) != file) continue;
+      for (const FoundFile& missed : found) {
         if (known_content(missed, false) == Known::yes) continue;
         Tracked& one = begin(missed, file->info.path);
         one.state = FileState::leaving;
@@ -383,7 +389,16 @@ bool FollowRotation::find_by_content(Tracked& file) {
 void FollowRotation::adopt(Tracked& file, const FoundFile& copy, bool compressed) {
   copies_.erase(key_of(copy));
   table_.put(file, copy);
-  table_.update(file, [&](FollowedFile& info) { info.compressed = compressed; });
+  std::string head;
+  const Opened opened(copy);
+  if (compressed && opened.good) read_head(opened.content, head);
+  table_.update(file, [&](FollowedFile& info) {
+    info.compressed = compressed;
+    if (head.size() > info.head_bytes) {
+      info.head_bytes = head.size();
+      info.head_hash = hash_bytes(head);
+    }
+  });
   file.complete = true;
   file.consumed = 0;
   table_.revive(file, FileState::leaving);

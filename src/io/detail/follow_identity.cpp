@@ -143,6 +143,36 @@ Match compare(const ContentFile& file, const FollowedFile& known) {
   return file.compressed ? compare_compressed(file, known) : compare_plain(file, known);
 }
 
+Match compare_as_prefix(const ContentFile& copy, int whole) {
+  std::vector<char> theirs(std::size_t{256} * 1024);
+  const auto same = [&](std::uint64_t at, std::string_view part) {
+    theirs.resize(std::max(theirs.size(), part.size()));
+    return read_at(whole, at, theirs.data(), part.size()) == static_cast<std::int64_t>(part.size()) &&
+           std::memcmp(theirs.data(), part.data(), part.size()) == 0;
+  };
+  std::string part(kMarkBytes, '\0');
+  if (!copy.compressed) {
+    for (const std::uint64_t at : {std::uint64_t{0}, copy.size - std::min<std::uint64_t>(copy.size, kMarkBytes)}) {
+      const std::int64_t got = read_at(copy.fd, at, part.data(), kMarkBytes);
+      if (got < 0) return Match::unclear;
+      if (!same(at, std::string_view(part).substr(0, static_cast<std::size_t>(got)))) return Match::other;
+    }
+    return Match::prefix;
+  }
+  std::uint64_t at = 0;
+  try {
+    Forward content(copy);
+    while (true) {
+      part = content.read(at, theirs.size());
+      if (part.empty()) return Match::same;
+      if (!same(at, part)) return Match::other;
+      at += part.size();
+    }
+  } catch (const Error&) {
+    return at > 0 ? Match::prefix : Match::unclear;
+  }
+}
+
 bool extend_head(int fd, std::uint64_t size, FollowedFile& known) {
   if (known.head_bytes >= kMarkBytes || size <= known.head_bytes) return true;
   char bytes[kMarkBytes];

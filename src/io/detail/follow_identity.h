@@ -13,7 +13,7 @@ inline constexpr std::size_t kMarkBytes = 1024;
 
 enum class Match : std::uint8_t {
   same,     ///< holds what was read of the known file
-  prefix,   ///< holds as much of it as it is long: perhaps a copy that is being made
+  prefix,   ///< holds as much of it as it is long: perhaps a copy that is being made (or has been made)
   other,    ///< holds something else
   unclear,  ///< cannot be read (now)
 };
@@ -39,6 +39,10 @@ bool may_become_compressed(std::string_view first) noexcept;
 
 /// Compares a file with what is known of another one. Decompresses up to known.tail_offset if it must.
 Match compare(const ContentFile& file, const FollowedFile& known);
+
+/// Whether the content of a file is the front of an opened plain file, or all of it. Compressed content that breaks off
+/// is a prefix if what there is of it is the front.
+Match compare_as_prefix(const ContentFile& copy, int whole);
 
 /// Reads the head of a plain file again if it can be longer now. False: it is not the same head any more.
 bool extend_head(int fd, std::uint64_t size, FollowedFile& known);

@@ -173,6 +173,7 @@ bool FollowRotation::meet_finished(Tracked& file, const FoundFile& where) {
     if (match != Match::same) return match == Match::unclear;
     const bool grown = !compressed && where.size > file.info.offset;
     table_.put(file, where);
+    table_.update(file, [&](FollowedFile& info) { info.compressed = compressed; });
     if (grown) table_.revive(file, FileState::following);
   } else if (file.info.path != where.path) {
     FoundFile old;
@@ -183,19 +184,6 @@ bool FollowRotation::meet_finished(Tracked& file, const FoundFile& where) {
                 in_quotes(old.path) + ", read to its end, is now " + in_quotes(where.path));
   }
   return true;
-}
-
-void FollowRotation::resume(Tracked& file, const FoundFile& where) {
-  const std::string old = file.info.path;
-  table_.put(file, where);
-  const bool moved = old != where.path;
-  table_.update(file, [](FollowedFile& info) { info.size = std::max(info.size, info.offset); });
-  table_.revive(file,
-                moved && is_longer_name(name_of(old), name_of(where.path)) ? FileState::leaving : FileState::following);
-  table_.update(file, [&](FollowedFile& info) { info.size = where.size; });
-  std::string text = in_quotes(where.path) + " goes on at byte " + std::to_string(file.info.offset);
-  if (moved) text += "; it was " + in_quotes(old);
-  table_.tell(FollowCode::resumed, &file, where.path, file.info.offset, text);
 }
 
 /// Files that have another name now, and files whose name is gone.
@@ -294,12 +282,18 @@ void FollowRotation::take_fresh(std::vector<FoundFile>& fresh) {
     order.emplace_back(base, fresh[i].path == base, fresh[i].mtime_ns, i);
   }
   std::sort(order.begin(), order.end());
+  for (const auto& [base, is_base, time, i] : order) {
+    if (is_base) continue;
+    const std::vector<Tracked*> related = table_.relatives(name_of(base));
+    for (Tracked* file : related) check_intact(*file);
+  }
   std::string group;
   Tracked* older = nullptr;
   for (const auto& [base, is_base, time, i] : order) {
     const FoundFile& where = fresh[i];
     if (base != group) older = nullptr;
     group = base;
+    if (table_.by_key(key_of(where)) != nullptr) continue;  // found meanwhile to be what an older one was
     if (known_content(where, true) == Known::yes) continue;
     begin_place(where, fresh);
     Tracked* file = table_.by_key(key_of(where));

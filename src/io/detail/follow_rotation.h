@@ -71,7 +71,7 @@ class FollowRotation {
   std::vector<FoundFile> missed_generations(const FoundFile& where, const Tracked& before);
   std::vector<FoundFile> siblings(const std::string& path, const std::string& real, bool rotated_only);
 
-  void refresh_head(Tracked& file);
+  void check_intact(Tracked& file);
   Tracked* holder_of(const FoundFile& where);
   bool is_copy(const FoundFile& where);
   bool find_by_inode(Tracked& file);
@@ -81,7 +81,7 @@ class FollowRotation {
   Known recognised(const FoundFile& where, Tracked& file, Match match, bool compressed, bool of_source);
   void keep_copy(const FoundFile& where, Tracked* of, bool of_source, bool waits);
   Match compare_with(const FoundFile& where, Tracked& file, bool& compressed);
-  Match compare_live(const ContentFile& copy, Tracked& file);
+  Match compare_live(const FoundFile& where, Tracked& file);
 
   const FollowOptions& options_;
   FollowTable& table_;
