@@ -30,6 +30,7 @@ class Cycle:
         self.begun = time.monotonic()
         self.seconds = 0.0
         self._events = []
+        self._not_begun = False
         self._open = []
         self.scenario = self.attempt_number = None
         # Where journal and rejects go, as the loader is told and as they are seen from here.
@@ -76,6 +77,19 @@ class Cycle:
         self._open.append(Closing(run))
         self.say(f"attempt {self.attempt_number}{' --resume' if resume else ''}")
         return run
+
+    def may_resume(self):
+        """Whether the next attempt is one with --resume: there is a journal, and not one that holds nothing yet."""
+        begun, self._not_begun = not self._not_begun, False
+        return begun and self.journal_path.exists()
+
+    def not_begun(self, run):
+        """Whether --resume was refused because the attempt before ended before its load began."""
+        self._not_begun = (run.finish() == 2 and "--resume" in run.command
+                           and "load without --resume" in "".join(run.texts()))
+        if self._not_begun:
+            self.say("there was nothing to go on from yet")
+        return self._not_begun
 
     @property
     def report_path(self):

@@ -95,10 +95,14 @@ class Disks(Cycle):
             self.expect_status(run, status, 3)
         disk.make_room()
         if status == 3:
-            run = self.start_load(server.dsn(database), seconds, *flags, wrapper=disk.wrapper,
-                                  resume=self.journal_path.exists())
+            run = self._go_on(server.dsn(database), seconds, flags, disk)
+            if self.not_begun(run):
+                run = self._go_on(server.dsn(database), seconds, flags, disk)
             self.expect_status(run, run.finish(), scenario.truth.status)
         self.check(server, database)
+
+    def _go_on(self, to, seconds, flags, disk):
+        return self.start_load(to, seconds, *flags, wrapper=disk.wrapper, resume=self.may_resume())
 
 
 class Clocks(Cycle):
@@ -125,7 +129,7 @@ class Clocks(Cycle):
 
         def start():
             return self.start_load(server.dsn(database), seconds, *flags, env=env,
-                                   resume=may_resume and self.journal_path.exists())
+                                   resume=may_resume and self.may_resume())
 
         run, begun = start(), time.monotonic()
         while not run.sleep_or_end(self.rng.uniform(0.02, 0.35)):

@@ -61,8 +61,10 @@ class Faults(Cycle):
         for _ in range(1 + len(faults)):
             run = self.start_load(server.dsn(database, proxy.port), seconds, "--request-timeout", REQUEST_TIMEOUT,
                                   "--retry-for", "40s", "--lanes", str(self.rng.randrange(1, 4)),
-                                  resume=self.journal_path.exists())
+                                  resume=self.may_resume())
             status = run.finish()
+            if self.not_begun(run):
+                continue
             # Before its first row a loader gives up on a server that it cannot reach, as its users want.
             if status in (2, 3) and self.written_so_far() == 0 and proxy.fired():
                 self.say(f"attempt {self.attempt_number} ended with {status} before its first row")

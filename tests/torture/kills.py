@@ -28,7 +28,6 @@ class Kills(Cycle):
         self.flags = ("--lanes", str(self.rng.randrange(1, 4)), "--threads", str(self.rng.randrange(1, 3)),
                       "--retry-for", "40s")
         self.to = server.dsn(database)
-        self.not_begun = False
         planned = self.rng.randrange(1, 7)
         while planned > 0:
             planned -= 1
@@ -36,7 +35,7 @@ class Kills(Cycle):
             if run is None:
                 continue
             if run.ended():
-                if self._not_begun(run):
+                if self.not_begun(run):
                     continue
                 break  # it was done before its moment came
             if self.rng.random() < 0.08:
@@ -56,7 +55,7 @@ class Kills(Cycle):
             self.did(what)
         else:
             run = self._start()
-            if run.finish() and self._not_begun(run):
+            if run.finish() and self.not_begun(run):
                 run = self._start()
         self.expect_status(run, run.finish(), scenario.truth.status)
         self.check(server, database)
@@ -64,17 +63,10 @@ class Kills(Cycle):
             self._again(scenario, server, database)
 
     def _start(self, wrapper=()):
-        resume = self.journal_path.exists() and not self.not_begun
-        self.not_begun = False
-        return self.start_load(self.to, self.seconds_of_load, *self.flags, wrapper=wrapper, resume=resume)
-
-    def _not_begun(self, run):
-        """Whether --resume was refused because the attempt before was killed before its load began."""
-        out, err = run.texts()
-        self.not_begun = run.finish() == 2 and "--resume" in run.command and "load without --resume" in out + err
-        if self.not_begun:
-            self.say("there was nothing to go on from yet")
-        return self.not_begun
+        # LeakSanitizer does not work under strace.
+        env = {"ASAN_OPTIONS": "detect_leaks=0"} if wrapper else None
+        return self.start_load(self.to, self.seconds_of_load, *self.flags, wrapper=wrapper, env=env,
+                               resume=self.may_resume())
 
     def _attempt(self):
         """Starts the load and waits for a moment. Returns (run, what moment it is); (None, "") if the kill has been."""
