@@ -3,8 +3,10 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iostream>
 #include <utility>
 
 namespace penstock::io::test {
@@ -20,8 +22,18 @@ void Following::append(std::string_view name, std::string_view text) const {
   std::ofstream(path(name), std::ios::binary | std::ios::app)
       .write(text.data(), static_cast<std::streamsize>(text.size()));
 }
-void Following::rename(std::string_view from, std::string_view to) const { fs::rename(path(from), path(to)); }
-void Following::copy(std::string_view from, std::string_view to) const { fs::copy_file(path(from), path(to)); }
+void Following::trace(const std::string& text) {
+  static const bool wanted = std::getenv("PENSTOCK_FOLLOW_TRACE") != nullptr;
+  if (wanted) std::cerr << text << '\n';
+}
+void Following::rename(std::string_view from, std::string_view to) const {
+  trace("rename " + std::string(from) + " " + std::string(to));
+  fs::rename(path(from), path(to));
+}
+void Following::copy(std::string_view from, std::string_view to) const {
+  trace("copy " + std::string(from) + " " + std::string(to));
+  fs::copy_file(path(from), path(to));
+}
 void Following::remove(std::string_view name) const { fs::remove(path(name)); }
 void Following::truncate(std::string_view name, std::size_t bytes) const { fs::resize_file(path(name), bytes); }
 
@@ -29,11 +41,15 @@ FollowOptions Following::made(const std::vector<std::string>& sources) {
   FollowOptions now = options;
   for (const std::string& source : sources) now.sources.push_back(path(source));
   now.clock = [this] { return now_; };
-  now.event = [this](const FollowEvent& event) { told.push_back(event); };
+  now.event = [this](const FollowEvent& event) {
+    told.push_back(event);
+    trace(std::string(to_string(event.code)) + " " + (event.id ? std::to_string(*event.id) : "-") + ": " + event.text);
+  };
   return now;
 }
 
 void Following::start(const std::vector<std::string>& sources) {
+  trace("start");
   follower = std::make_unique<Follower>(made(sources));
   next_seq = 0;
 }
@@ -46,6 +62,7 @@ void Following::restart(const std::vector<std::string>& sources) {
 }
 
 void Following::look() {
+  trace("look");
   Chunk chunk;
   follower->look_again();
   while (follower->next(chunk, {}, now_) == Follower::Next::chunk) {
@@ -58,6 +75,8 @@ void Following::look() {
       sum += static_cast<unsigned char>(chunk.text.data()[chunk.text.size() + i]);
     if (sum > 1'000'000) faults.push_back("padding");
     text += chunk.text;
+    trace("chunk of " + std::to_string(chunk.source) + " at " + std::to_string(chunk.offset) + ": " +
+          std::string(chunk.text.substr(0, 12)));
     all += chunk.text;
     if (follower->describe(chunk.source).offset != chunk.offset + chunk.text.size()) faults.push_back("offset");
   }

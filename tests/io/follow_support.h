@@ -50,6 +50,9 @@ class Following {
   std::uint64_t next_seq = 0;
   std::vector<std::string> faults;  ///< of what must hold for all chunks
 
+  /// What happens, to standard error, if PENSTOCK_FOLLOW_TRACE is set.
+  static void trace(const std::string& text);
+
  private:
   FollowOptions made(const std::vector<std::string>& sources);
   std::chrono::steady_clock::time_point now_;

@@ -150,6 +150,30 @@ void FollowRotation::check_intact(Tracked& file) {
   if (compare({file.fd.get(), file.info.path, file.info.size, false}, file.info) == Match::other) content_changed(file);
 }
 
+/// As soon as there is one: a file without a head cannot be found again.
+void FollowRotation::note_head(Tracked& file) {
+  if (file.info.head_bytes > 0 || file.info.size == 0 || table_.open(file) != 0) return;
+  FollowedFile now = file.info;
+  char first[8];
+  const std::int64_t got = read_at(file.fd.get(), 0, first, sizeof first);
+  try {
+    const std::string_view bytes(first, static_cast<std::size_t>(std::max<std::int64_t>(got, 0)));
+    if (bytes.empty() || may_become_compressed(bytes)) return;
+    if (is_compressed(bytes, file.info.path)) {
+      std::string head;
+      if (!read_head({file.fd.get(), file.info.path, file.info.size, true}, head)) return;
+      now.compressed = true;
+      now.head_bytes = head.size();
+      now.head_hash = hash_bytes(head);
+    } else if (!extend_head(file.fd.get(), now.size, now)) {
+      return;
+    }
+  } catch (const Error&) {  // told when it is read
+    return;
+  }
+  table_.update(file, [&](FollowedFile& info) { info = now; });
+}
+
 Tracked& FollowRotation::begin(const FoundFile& where, const std::string& place) {
   FollowedFile info;
   info.id = table_.next_id();
@@ -162,6 +186,7 @@ Tracked& FollowRotation::begin(const FoundFile& where, const std::string& place)
   Tracked& file = table_.add(std::move(info), FileState::following);
   table_.put(file, where);
   file.place_mtime = where.mtime_ns;
+  note_head(file);
   if (first_ && options_.from_end && options_.known.empty()) skip_to_end(file);
   std::string text = in_quotes(where.path) + " is read from byte " + std::to_string(file.info.offset);
   if (where.path != place) text += "; it came and went as " + in_quotes(place) + " unseen";
@@ -238,7 +263,7 @@ void FollowRotation::take_siblings() {
   for (Tracked* file : live) {
     if (file->state != FileState::following || table_.newest(file->info.path) != file) continue;
     const bool changed = directory_changed(std::string(directory_of(file->info.path)));
-    if (changed && !first_) {
+    if (changed && (!first_ || !options_.known.empty())) {
       FoundFile where;
       where.path = file->info.path;
       where.real = file->real;
@@ -498,6 +523,7 @@ void FollowRotation::look(Tracked& file) {
       return;
     }
   }
+  if (grew) note_head(file);
   const bool ready = plain ? now.size > std::max(file.info.offset, file.looked_at) : file.broken_size != now.size;
   if (ready || !file.newer.empty()) table_.queue(file);
 }

@@ -146,9 +146,10 @@ void FollowRotation::meet(FoundFile& file, std::vector<FoundFile>& fresh) {
   }
 }
 
-/// Whether a file with the inode of a known one is that one. One that was empty then may hold anything now.
+/// Whether a file with the inode of a known one is that one. One that was empty then may hold anything
+/// now: under another name it is taken for a new one, which is read from its start, too.
 bool FollowRotation::is_known(const FoundFile& where, Tracked& file) {
-  if (file.info.head_bytes == 0) return file.info.offset == 0;
+  if (file.info.head_bytes == 0) return file.info.offset == 0 && where.path == file.info.path && !file.rotated;
   bool compressed = false;
   return compare_with(where, file, compressed) == Match::same && (compressed || where.size >= file.info.offset);
 }
@@ -161,7 +162,7 @@ bool FollowRotation::may_be_reused(const Tracked& file) {
 
 bool FollowRotation::is_other(const FoundFile& where, Tracked& file) {
   if (where.size < std::max(file.info.offset, file.info.head_bytes) && !file.info.compressed) return true;
-  if (file.info.head_bytes == 0) return false;
+  if (file.info.head_bytes == 0) return where.path != file.info.path || file.rotated;  // nothing is lost with it
   bool compressed = false;
   return compare_with(where, file, compressed) == Match::other;
 }

@@ -71,6 +71,7 @@ class FollowRotation {
   std::vector<FoundFile> missed_generations(const FoundFile& where, const Tracked& before);
   std::vector<FoundFile> siblings(const std::string& path, const std::string& real, bool rotated_only);
 
+  void note_head(Tracked& file);
   void check_intact(Tracked& file);
   Tracked* holder_of(const FoundFile& where);
   bool is_copy(const FoundFile& where);
