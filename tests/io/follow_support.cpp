@@ -48,6 +48,11 @@ FollowOptions Following::made(const std::vector<std::string>& sources) {
   return now;
 }
 
+std::string Following::slurp(std::string_view name) const {
+  std::ifstream file(path(name), std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
 void Following::start(const std::vector<std::string>& sources) {
   trace("start");
   follower = std::make_unique<Follower>(made(sources));
@@ -75,6 +80,7 @@ void Following::look() {
       sum += static_cast<unsigned char>(chunk.text.data()[chunk.text.size() + i]);
     if (sum > 1'000'000) faults.push_back("padding");
     text += chunk.text;
+    if (chunk.oversized) oversized += chunk.text.size();
     trace("chunk of " + std::to_string(chunk.source) + " at " + std::to_string(chunk.offset) + ": " +
           std::string(chunk.text.substr(0, 12)));
     all += chunk.text;

@@ -25,6 +25,8 @@ class Following {
   void remove(std::string_view name) const;
   void truncate(std::string_view name, std::size_t bytes = 0) const;
 
+  [[nodiscard]] std::string slurp(std::string_view name) const;
+
   /// (Re)starts it; sources are relative to the directory.
   void start(const std::vector<std::string>& sources);
   /// As after a crash: what was handed out is settled, and known to the new one.
@@ -48,6 +50,7 @@ class Following {
   std::string all;
   std::vector<FollowEvent> told;
   std::uint64_t next_seq = 0;
+  std::size_t oversized = 0;        ///< bytes in pieces of records that were too long
   std::vector<std::string> faults;  ///< of what must hold for all chunks
 
   /// What happens, to standard error, if PENSTOCK_FOLLOW_TRACE is set.
