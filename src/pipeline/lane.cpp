@@ -96,6 +96,7 @@ void Lane::flush() {
   group_.flushing_.fetch_add(1, std::memory_order_acq_rel);
   group_.gathered_[index_].store(0, std::memory_order_relaxed);
   writer_->write(window_);
+  if (group_.on_written_) group_.on_written_(index_, window_);
   settle_all(true);
   if (target_rows_ < std::size_t{1} << 40) target_rows_ *= 2;
   group_.flushing_.fetch_sub(1, std::memory_order_acq_rel);

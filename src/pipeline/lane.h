@@ -83,6 +83,9 @@ class LaneGroup {
   void stop();
   /// Told when a lane fails, so that the reader stops. Set before the first push.
   void on_failure(std::function<void()> call) { on_failure_ = std::move(call); }
+  /// Told of each window that was written whole, before it is let go of; in the lane's thread. Set before the first
+  /// push.
+  void on_written(std::function<void(std::uint32_t lane, sink::Window&)> call) { on_written_ = std::move(call); }
   /// Makes all lanes look whether they should give memory back. Any thread.
   void poke() {
     for (auto& lane : lanes_) lane->poke();
@@ -103,6 +106,7 @@ class LaneGroup {
   mutable std::mutex mutex_;
   std::exception_ptr error_;
   std::function<void()> on_failure_;
+  std::function<void(std::uint32_t, sink::Window&)> on_written_;
   std::vector<std::unique_ptr<Lane>> lanes_;
 };
 

@@ -33,6 +33,71 @@ double lines_per_row(const Tally& tally) {
          static_cast<double>(std::max<std::uint64_t>(1, tally.written - tally.merged));
 }
 
+void verify_text(const VerifySummary& verify, std::string& out) {
+  if (!verify.asked) return;
+  const auto label = [&](const std::string& text) { out += fmt::format("{:<11}{}\n", "verified", text); };
+  if (!verify.not_done.empty()) return label("no: " + verify.not_done);
+  std::string text =
+      verify.missing + verify.unexpected == 0
+          ? fmt::format("{} rows in {} child tables, all there", format_count(verify.rows),
+                        format_count(verify.child_tables))
+          : fmt::format("{} of {} rows are missing and {} are unexpected, in {} of {} child tables",
+                        format_count(verify.missing), format_count(verify.rows), format_count(verify.unexpected),
+                        format_count(verify.different), format_count(verify.child_tables));
+  if (verify.repeated > 0)
+    text += fmt::format("; {} written rows have the key of another one", format_count(verify.repeated));
+  if (verify.others > 0) text += fmt::format("; {} rows of others stand among them", format_count(verify.others));
+  label(text + fmt::format(", in {}", format_duration(verify.elapsed)));
+  if (!verify.only_part.empty()) label(verify.only_part);
+  constexpr std::size_t kMost = 20;
+  const auto times = [](const std::vector<std::string>& first, std::uint64_t all) {
+    std::string list;
+    for (const auto& time : first) list += (list.empty() ? " (" : ", ") + time;
+    if (!list.empty()) list += all > first.size() ? ", …)" : ")";
+    return list;
+  };
+  for (std::size_t i = 0; i < std::min(kMost, verify.differences.size()); ++i) {
+    const auto& one = verify.differences[i];
+    out += fmt::format("  {}.{}: {} rows written, {} found", printable(one.super_table, 192),
+                       printable(one.child_table, 192), format_count(one.expected), format_count(one.found));
+    if (one.missing > 0)
+      out += fmt::format("; {} missing{}", format_count(one.missing), times(one.first_missing, one.missing));
+    if (one.unexpected > 0)
+      out +=
+          fmt::format("; {} unexpected{}", format_count(one.unexpected), times(one.first_unexpected, one.unexpected));
+    out += '\n';
+  }
+  if (verify.different > kMost)
+    out += fmt::format("  … and {} more child tables (--report FILE lists {})\n",
+                       format_count(verify.different - kMost), format_count(verify.differences.size()));
+}
+
+nlohmann::ordered_json verify_json(const VerifySummary& verify) {
+  nlohmann::ordered_json json{{"done", verify.not_done.empty()}};
+  if (!verify.not_done.empty()) json["why_not"] = verify.not_done;
+  if (!verify.only_part.empty()) json["only_part"] = verify.only_part;
+  json["child_tables"] = verify.child_tables;
+  json["rows"] = verify.rows;
+  json["repeated"] = verify.repeated;
+  json["missing"] = verify.missing;
+  json["unexpected"] = verify.unexpected;
+  json["others"] = verify.others;
+  json["different_child_tables"] = verify.different;
+  json["key_bytes"] = verify.key_bytes;
+  json["seconds"] = std::chrono::duration<double>(verify.elapsed).count();
+  json["differences"] = nlohmann::ordered_json::array();
+  for (const auto& one : verify.differences)
+    json["differences"].push_back({{"super_table", one.super_table},
+                                   {"child_table", one.child_table},
+                                   {"written", one.expected},
+                                   {"found", one.found},
+                                   {"missing", one.missing},
+                                   {"unexpected", one.unexpected},
+                                   {"first_missing", one.first_missing},
+                                   {"first_unexpected", one.first_unexpected}});
+  return json;
+}
+
 }  // namespace
 
 void fill_stages(Summary& summary, const Counters& counters, unsigned parse_threads, unsigned lanes) {
@@ -65,6 +130,12 @@ std::string to_text(const Summary& summary) {
   line("rows", fmt::format("{} read = {} written + {} rejected + {}{} not done", format_count(t.read),
                            format_count(t.written), format_count(t.rejected),
                            t.left_out > 0 ? format_count(t.left_out) + " left out + " : "", format_count(t.not_done)));
+  if (summary.resumed.resumed)
+    line("resumed", fmt::format("run {} of a load begun on {}: {} rows were written{} before", summary.resumed.runs,
+                                summary.resumed.started, format_count(summary.resumed.written),
+                                summary.resumed.rejected > 0
+                                    ? fmt::format(" and {} rejected", format_count(summary.resumed.rejected))
+                                    : ""));
   if (t.merged > 0) {
     std::string text = fmt::format(
         "{} of the written rows had the key of another row of the same request and were "
@@ -84,20 +155,20 @@ std::string to_text(const Summary& summary) {
       line("joined", fmt::format("{} lines became {} rows: {:.2f} lines a row", format_count(joined.written),
                                  format_count(joined.written - joined.merged), lines_per_row(joined)));
   }
-  line(
-      "speed",
-      fmt::format("{} rows/s, {}/s, {} in {}",
-                  format_count(static_cast<std::uint64_t>(per_second(static_cast<double>(t.written), summary.elapsed))),
-                  format_bytes(per_second(static_cast<double>(t.bytes), summary.elapsed)),
-                  format_bytes(static_cast<double>(t.bytes)), format_duration(summary.elapsed)));
+  line("speed", fmt::format("{} rows/s, {}/s, {} in {}",
+                            format_count(static_cast<std::uint64_t>(
+                                per_second(static_cast<double>(t.written - summary.resumed.written), summary.elapsed))),
+                            format_bytes(per_second(static_cast<double>(t.bytes), summary.elapsed)),
+                            format_bytes(static_cast<double>(t.bytes)), format_duration(summary.elapsed)));
   if (summary.requests > 0)
-    line("requests",
-         fmt::format("{}, {:.0f} rows per child table in a request; p50 {:.1f} ms, p90 {:.1f} ms, "
-                     "p99 {:.1f} ms, max {:.1f} ms; {} retries",
-                     format_count(summary.requests),
-                     summary.runs > 0 ? static_cast<double>(t.written) / static_cast<double>(summary.runs) : 0.0,
-                     milliseconds(summary.p50), milliseconds(summary.p90), milliseconds(summary.p99),
-                     milliseconds(summary.max), format_count(summary.retries)));
+    line("requests", fmt::format("{}, {:.0f} rows per child table in a request; p50 {:.1f} ms, p90 {:.1f} ms, "
+                                 "p99 {:.1f} ms, max {:.1f} ms; {} retries",
+                                 format_count(summary.requests),
+                                 summary.runs > 0 ? static_cast<double>(t.written - summary.resumed.written) /
+                                                        static_cast<double>(summary.runs)
+                                                  : 0.0,
+                                 milliseconds(summary.p50), milliseconds(summary.p90), milliseconds(summary.p99),
+                                 milliseconds(summary.max), format_count(summary.retries)));
   if (!summary.stages.empty()) {
     std::string text;
     for (const auto& [name, busy] : summary.stages)
@@ -116,6 +187,7 @@ std::string to_text(const Summary& summary) {
           fmt::format("  {:>10}  {}{}  (first: {})\n", format_count(reject.count), reject.reason, code, reject.first);
     }
   }
+  verify_text(summary.verify, out);
   if (!summary.advice.empty()) line("advice", summary.advice);
   if (summary.sources.size() > 1) {
     constexpr std::size_t kMost = 20;
@@ -142,7 +214,8 @@ std::string to_json(const Summary& summary) {
   total["merged_by_precision"] = summary.merged_by_precision;
   const double seconds = std::chrono::duration<double>(summary.elapsed).count();
   total["seconds"] = seconds;
-  total["rows_per_second"] = rounded(per_second(static_cast<double>(summary.total.written), summary.elapsed), 0.1);
+  total["rows_per_second"] =
+      rounded(per_second(static_cast<double>(summary.total.written - summary.resumed.written), summary.elapsed), 0.1);
   json["outcome"] = summary.outcome;
   json["exit_status"] = summary.exit_status;
   json["target"] = summary.target;
@@ -159,25 +232,32 @@ std::string to_json(const Summary& summary) {
   for (const auto& reject : summary.rejects)
     json["rejects"].push_back(
         {{"reason", reject.reason}, {"code", reject.code}, {"count", reject.count}, {"first", reject.first}});
+  if (summary.resumed.resumed)
+    json["resumed"] = {{"run", summary.resumed.runs},
+                       {"started", summary.resumed.started},
+                       {"written_before", summary.resumed.written},
+                       {"rejected_before", summary.resumed.rejected}};
   if (!summary.rejects_file.empty()) json["rejects_file"] = summary.rejects_file;
   if (!summary.advice.empty()) json["advice"] = summary.advice;
-  json["requests"] = {
-      {"count", summary.requests},
-      {"p50_ms", rounded(milliseconds(summary.p50), 0.001)},
-      {"p90_ms", rounded(milliseconds(summary.p90), 0.001)},
-      {"p99_ms", rounded(milliseconds(summary.p99), 0.001)},
-      {"max_ms", rounded(milliseconds(summary.max), 0.001)},
-      {"retries", summary.retries},
-      {"reconnects", summary.reconnects},
-      {"bytes", summary.request_bytes},
-      {"rows_per_child_table",
-       summary.runs > 0 ? rounded(static_cast<double>(summary.total.written) / static_cast<double>(summary.runs), 0.01)
-                        : 0}};
+  json["requests"] = {{"count", summary.requests},
+                      {"p50_ms", rounded(milliseconds(summary.p50), 0.001)},
+                      {"p90_ms", rounded(milliseconds(summary.p90), 0.001)},
+                      {"p99_ms", rounded(milliseconds(summary.p99), 0.001)},
+                      {"max_ms", rounded(milliseconds(summary.max), 0.001)},
+                      {"retries", summary.retries},
+                      {"reconnects", summary.reconnects},
+                      {"bytes", summary.request_bytes},
+                      {"rows_per_child_table",
+                       summary.runs > 0 ? rounded(static_cast<double>(summary.total.written - summary.resumed.written) /
+                                                      static_cast<double>(summary.runs),
+                                                  0.01)
+                                        : 0}};
   json["stages"] = nlohmann::ordered_json::array();
   for (const auto& [name, busy] : summary.stages) json["stages"].push_back({{"name", name}, {"busy", busy}});
   json["limit"] = summary.limit;
   json["schema_changes"] = summary.schema_changes;
   json["restarts"] = summary.restarts;
+  if (summary.verify.asked) json["verify"] = verify_json(summary.verify);
   json["memory_peak"] = summary.memory_peak;
   auto& settings = json["settings"];
   settings = nlohmann::ordered_json::object();

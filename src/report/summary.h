@@ -39,6 +39,41 @@ struct RejectSummary {
   std::string first;  ///< "file:line:column" of the first one
 };
 
+/// How the target compares with what was written (--verify).
+struct VerifySummary {
+  /// A child table that does not hold the rows that were written.
+  struct Difference {
+    std::string super_table, child_table;
+    std::uint64_t expected = 0;                                ///< different keys that were written
+    std::uint64_t found = 0;                                   ///< rows on the server in their time range
+    std::uint64_t missing = 0;                                 ///< of the expected
+    std::uint64_t unexpected = 0;                              ///< of the found
+    std::vector<std::string> first_missing, first_unexpected;  ///< times
+  };
+  bool asked = false;
+  std::string not_done;   ///< why it was not done, or not to its end; empty: it was
+  std::string only_part;  ///< which of the rows could not be looked for; empty: all were
+  std::uint64_t child_tables = 0;
+  std::uint64_t rows = 0;               ///< that must be there: different keys
+  std::uint64_t repeated = 0;           ///< written rows that have the key of another one
+  std::uint64_t missing = 0;            ///< of `rows`
+  std::uint64_t unexpected = 0;         ///< rows of nobody in super tables that this load made
+  std::uint64_t others = 0;             ///< rows of others in the same child tables and time ranges
+  std::uint64_t different = 0;          ///< child tables
+  std::vector<Difference> differences;  ///< of the first of them
+  std::uint64_t key_bytes = 0;          ///< memory and files that the keys took
+  std::chrono::nanoseconds elapsed{};
+};
+
+/// What earlier runs did of a load that this one went on with.
+struct ResumedSummary {
+  bool resumed = false;
+  std::uint64_t runs = 0;      ///< with this one
+  std::uint64_t written = 0;   ///< rows, by the earlier runs
+  std::uint64_t rejected = 0;  ///< likewise
+  std::string started;         ///< of the first run, local time
+};
+
 /// What a run did. Shown as text or JSON at its end.
 struct Summary {
   Tally total;
@@ -46,6 +81,7 @@ struct Summary {
   std::chrono::nanoseconds elapsed{};
   std::vector<SourceSummary> sources;
   std::vector<RejectSummary> rejects;
+  ResumedSummary resumed;
   std::string rejects_file;  ///< where the rejected records lie; empty when there are none
   std::string advice;        ///< what would help against rejects or overwritten rows; may be empty
   std::uint64_t requests = 0, retries = 0, reconnects = 0, request_bytes = 0, runs = 0;
@@ -56,7 +92,8 @@ struct Summary {
   std::vector<std::pair<std::string, std::string>> settings;
   std::vector<std::string> schema_changes;  ///< DDL that the load ran
   std::vector<std::string> restarts;        ///< why the load began anew, one sentence each time
-  std::uint64_t memory_peak = 0;            ///< bytes of row data held at most
+  VerifySummary verify;
+  std::uint64_t memory_peak = 0;  ///< bytes of row data held at most
   std::string version;
   std::string target;   ///< DSN without secrets
   std::string outcome;  ///< "complete", "complete with rejects", or why it stopped

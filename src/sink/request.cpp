@@ -169,10 +169,10 @@ bool RequestPlanner::next(Request& request) {
   return false;
 }
 
-std::int64_t RequestBuilder::to_database(std::int64_t time) const noexcept {
-  if (unit_ == precision_) return time;
-  const std::int64_t have = data::units_per_second(unit_);
-  const std::int64_t want = data::units_per_second(precision_);
+std::int64_t to_unit(std::int64_t time, data::Precision from, data::Precision to) noexcept {
+  if (from == to) return time;
+  const std::int64_t have = data::units_per_second(from);
+  const std::int64_t want = data::units_per_second(to);
   if (want > have) return time * (want / have);
   const std::int64_t factor = have / want;
   return time / factor - (time % factor < 0 ? 1 : 0);

@@ -12,6 +12,9 @@
 
 namespace penstock::sink {
 
+/// A time in another unit; a coarser one is rounded down.
+std::int64_t to_unit(std::int64_t time, data::Precision from, data::Precision to) noexcept;
+
 /// How a request addresses its child tables.
 enum class Addressing : std::uint8_t {
   existing,  ///< INSERT INTO stb(tbname, columns): they are known to exist; half the work for short runs
@@ -82,7 +85,7 @@ class RequestBuilder {
   [[nodiscard]] Cell cell_of(const RowRef& ref, std::size_t column) const noexcept;
   template <class CellAt>
   void put_column(const data::Column& column, std::uint32_t rows, const CellAt& cell_at, wire::Stmt2Encoder& encoder);
-  [[nodiscard]] std::int64_t to_database(std::int64_t time) const noexcept;
+  [[nodiscard]] std::int64_t to_database(std::int64_t time) const noexcept { return to_unit(time, unit_, precision_); }
 
   Window& window_;
   const data::Precision precision_;

@@ -74,6 +74,7 @@ void Window::clear() {
   versions_.clear();
   parts_.clear();
   outcomes_.clear();
+  rejected_.clear();
   row_count_ = 0;
   bytes_ = 0;
 }

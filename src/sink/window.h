@@ -90,11 +90,16 @@ class Window {
   };
   void note_written(const RowRef& ref) noexcept { ++outcomes_[ref.part].written; }
   void note_merged(std::uint32_t part) noexcept { ++outcomes_[part].merged; }
-  void note_rejected(const RowRef& ref) noexcept { ++outcomes_[ref.part].rejected; }
+  void note_rejected(const RowRef& ref) {
+    ++outcomes_[ref.part].rejected;
+    rejected_.push_back(ref.row);
+  }
   // For writers that do not group.
   void note_written(std::uint32_t part) noexcept { ++outcomes_[part].written; }
   void note_rejected(std::uint32_t part) noexcept { ++outcomes_[part].rejected; }
   [[nodiscard]] std::span<const Outcome> outcomes() const noexcept { return outcomes_; }
+  /// The rows that were rejected one by one, in no order.
+  [[nodiscard]] std::span<const data::Row* const> rejected() const noexcept { return rejected_; }
 
   /// Lets go of all rows and their chunks; keeps its own memory for the next round.
   void clear();
@@ -112,6 +117,7 @@ class Window {
   const std::uint32_t lanes_;
   std::vector<Part> parts_;
   std::vector<Outcome> outcomes_;
+  std::vector<const data::Row*> rejected_;
   std::size_t row_count_ = 0;
   std::size_t bytes_ = 0;
   std::vector<Child> children_;          // in order of first appearance in this window

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <mutex>
+#include <string>
+#include <string_view>
+
+#include "data/schema.h"
+#include "schema/catalog.h"
+
+namespace penstock::cli {
+
+/// Which super tables stood on the server when this run first asked for them. Outlives the attempts of a load, for what
+/// the first attempt made the second one finds.
+using FirstSeen = std::map<std::string, bool, std::less<>>;
+
+/// A catalog that remembers what was there before the load, and with --on-existing fail-if-not-empty refuses super
+/// tables that hold rows. Any thread.
+class ExistingTables : public schema::Catalog {
+ public:
+  /// Whether a super table holds rows.
+  using HoldsRows = std::function<bool(const data::SuperTable&)>;
+  /// `below` and `seen` outlive this. `holds_rows` empty: all super tables are welcome. `rows_read` tells whether the
+  /// load has begun: then a refusal is a limit that was met and not a wrong configuration.
+  ExistingTables(schema::Catalog& below, FirstSeen& seen, HoldsRows holds_rows, std::function<bool()> rows_read)
+      : below_(below), seen_(seen), holds_rows_(std::move(holds_rows)), rows_read_(std::move(rows_read)) {}
+
+  /// Throws Error(Errc::config), or Errc::limit, for a super table that holds rows when it is first asked for.
+  Found describe(std::string_view name) override;
+  void create(const data::SuperTable& table) override { below_.create(table); }
+  void add(std::string_view table, Part part, const data::Column& column) override { below_.add(table, part, column); }
+  void widen(std::string_view table, Part part, const data::Column& column) override {
+    below_.widen(table, part, column);
+  }
+  /// A super table was not there when this run first asked for it.
+  [[nodiscard]] bool is_new(std::string_view name) const;
+
+ private:
+  schema::Catalog& below_;
+  mutable std::mutex mutex_;
+  FirstSeen& seen_;  // guarded by mutex_
+  HoldsRows holds_rows_;
+  std::function<bool()> rows_read_;
+};
+
+}  // namespace penstock::cli
