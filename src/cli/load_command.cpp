@@ -72,72 +72,57 @@ struct LoadPlan {
   unsigned threads = 1;
 };
 
-LoadPlan check_flags(const LoadFlags &flags) {
+LoadPlan check_flags(const LoadFlags& flags) {
   LoadPlan plan;
   plan.source = to_options(flags.source);
   plan.source.forward_lines = flags.write == "schemaless";
   plan.source.allow_precision_loss = flags.allow_precision_loss;
-  if (plan.source.forward_lines &&
-      (plan.source.selection.since || plan.source.selection.until))
-    throw Error(Errc::config, "--since and --until need the times of the "
-                              "lines, which --write schemaless does not read");
+  if (plan.source.forward_lines && (plan.source.selection.since || plan.source.selection.until))
+    throw Error(Errc::config,
+                "--since and --until need the times of the lines, which --write schemaless does not read");
   if (plan.source.forward_lines && !plan.source.naming.uses_all_tags())
     throw Error(Errc::config,
-                "--drop-tag and --tag-as-column work with --write stmt: with "
-                "schemaless the server reads the tags");
+                "--drop-tag and --tag-as-column work with --write stmt: with schemaless the server reads the tags");
   if (plan.source.forward_lines && plan.source.coerce)
-    throw Error(Errc::config, "--coerce works with --write stmt: with "
-                              "schemaless the server reads the values");
+    throw Error(Errc::config, "--coerce works with --write stmt: with schemaless the server reads the values");
   if (plan.source.forward_lines && flags.verify)
     throw Error(Errc::config,
-                "--verify works with --write stmt: with schemaless the server "
-                "names the tables and the loader does not "
+                "--verify works with --write stmt: with schemaless the server names the tables and the loader does not "
                 "know which rows they hold");
   if (plan.source.forward_lines && flags.on_existing != "overwrite")
     throw Error(Errc::config,
-                "--on-existing fail-if-not-empty works with --write stmt: with "
-                "schemaless the server names the tables");
+                "--on-existing fail-if-not-empty works with --write stmt: with schemaless the server names the tables");
   if (flags.target.to == "null:" && flags.verify)
-    throw Error(Errc::config,
-                "--verify asks the server for the rows: --to null: keeps none");
+    throw Error(Errc::config, "--verify asks the server for the rows: --to null: keeps none");
   if (!flags.ttl.empty()) {
-    const char *const end = flags.ttl.data() + flags.ttl.size();
-    const auto [at, error] =
-        std::from_chars(flags.ttl.data(), end, plan.write.ttl_days);
+    const char* const end = flags.ttl.data() + flags.ttl.size();
+    const auto [at, error] = std::from_chars(flags.ttl.data(), end, plan.write.ttl_days);
     if (error != std::errc() || at != end || plan.write.ttl_days < 1)
-      throw Error(Errc::config,
-                  fmt::format("--ttl {}: give a number of days, at least 1",
-                              flags.ttl));
+      throw Error(Errc::config, fmt::format("--ttl {}: give a number of days, at least 1", flags.ttl));
   }
   plan.inputs = io::expand_inputs(flags.source.sources);
   const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
   plan.threads = flags.threads > 0 ? flags.threads : cores;
   plan.lanes = flags.lanes > 0 ? flags.lanes : std::clamp(cores, 2u, 8u);
-  if (flags.batch_rows == 0)
-    throw Error(Errc::config,
-                "--batch-rows 0: a request holds at least one row");
+  if (flags.batch_rows == 0) throw Error(Errc::config, "--batch-rows 0: a request holds at least one row");
   plan.write.batch_rows = flags.batch_rows;
   plan.write.retry_for = duration_flag("--retry-for", flags.retry_for);
   plan.lane.linger = duration_flag("--linger", flags.linger);
   plan.lane.first_window_rows = flags.batch_rows;
   plan.memory = size_flag("--memory", flags.memory);
-  if (plan.memory < std::size_t{16} << 20)
-    throw Error(Errc::config, "--memory " + flags.memory + ": at least 16M");
-  // Half for what lanes gather, half for what they send and what is parsed
-  // meanwhile.
+  if (plan.memory < std::size_t{16} << 20) throw Error(Errc::config, "--memory " + flags.memory + ": at least 16M");
+  // Half for what lanes gather, half for what they send and what is parsed meanwhile.
   plan.lane.max_window_bytes = plan.memory / 2 / plan.lanes;
   plan.rate = rate_flag("--max-rate", flags.max_rate);
   const auto limit = reject_limit_flag(flags.max_rejects);
   plan.rejects.path = flags.rejects;
   plan.rejects.max_rejects = limit.count;
   plan.rejects.max_share = limit.share;
-  if (limit.given)
-    plan.rejects.early_share = 1.0;
+  if (limit.given) plan.rejects.early_share = 1.0;
   return plan;
 }
 
-std::vector<std::pair<std::string, std::string>>
-settings_of(const LoadFlags &flags, const LoadPlan &plan) {
+std::vector<std::pair<std::string, std::string>> settings_of(const LoadFlags& flags, const LoadPlan& plan) {
   return {{"write", flags.write},
           {"lanes", std::to_string(plan.lanes)},
           {"threads", std::to_string(plan.threads)},
@@ -156,71 +141,64 @@ struct NothingToRead {};
 // The server's code for a timestamp that the database does not keep.
 constexpr std::int32_t kTimeOutOfRange = 0x060B;
 
-// What stays when a load begins anew because the types of a CSV proved too
-// narrow.
+// What stays when a load begins anew because the types of a CSV proved too narrow.
 struct Lasting {
   std::shared_ptr<CsvKnowledge> csv = std::make_shared<CsvKnowledge>();
   std::stop_source stop;
   std::unique_ptr<Target> target;
-  bool looked = false; // before the first attempt
+  bool looked = false;  // before the first attempt
   FirstSeen seen;
 };
 
 // The parts of a running load; made in this order, ended in the other.
 class Load {
-public:
-  Load(const LoadFlags &flags, LoadPlan plan, Lasting &lasting)
-      : flags_(flags), plan_(std::move(plan)), budget_(plan_.memory),
+ public:
+  Load(const LoadFlags& flags, LoadPlan plan, Lasting& lasting)
+      : flags_(flags),
+        plan_(std::move(plan)),
+        budget_(plan_.memory),
         ledger_(plan_.inputs.size()),
-        rejects_(plan_.rejects, reject_sources(plan_)), lasting_(lasting),
+        rejects_(plan_.rejects, reject_sources(plan_)),
+        lasting_(lasting),
         opener_(plan_.source, registry_, &budget_, lasting.csv),
         row_rate_(plan_.rate.rows_per_second),
-        byte_rate_(plan_.rate.bytes_per_second), stop_(lasting.stop),
-        observer_(counters_, latencies_, rejects_, row_rate_, byte_rate_,
-                  stop_.get_token()) {
+        byte_rate_(plan_.rate.bytes_per_second),
+        stop_(lasting.stop),
+        observer_(counters_, latencies_, rejects_, row_rate_, byte_rate_, stop_.get_token()) {
     unreadable_.resize(plan_.inputs.size());
-    for (const auto &input : plan_.inputs)
-      counters_.bytes_total += input.size;
-    if (std::any_of(plan_.inputs.begin(), plan_.inputs.end(),
-                    [](const auto &input) { return input.standard_input; }))
-      counters_.bytes_total = 0; // unknown
+    for (const auto& input : plan_.inputs) counters_.bytes_total += input.size;
+    if (std::any_of(plan_.inputs.begin(), plan_.inputs.end(), [](const auto& input) { return input.standard_input; }))
+      counters_.bytes_total = 0;  // unknown
   }
 
   /// The exit status; empty: another attempt must be made.
   std::optional<int> run();
 
-private:
-  static std::vector<pipeline::Rejects::Source>
-  reject_sources(const LoadPlan &plan) {
+ private:
+  static std::vector<pipeline::Rejects::Source> reject_sources(const LoadPlan& plan) {
     std::vector<pipeline::Rejects::Source> sources;
-    for (const auto &input : plan.inputs)
-      sources.push_back({input.name, "txt", "", "", ""});
+    for (const auto& input : plan.inputs) sources.push_back({input.name, "txt", "", "", ""});
     return sources;
   }
-  void say(const std::string &text) const {
-    if (!flags_.quiet)
-      fmt::print(stderr, "{}\n", text);
+  void say(const std::string& text) const {
+    if (!flags_.quiet) fmt::print(stderr, "{}\n", text);
   }
   void say_notes() {
-    for (const auto &note : opener_.take_notes())
-      say(note);
+    for (const auto& note : opener_.take_notes()) say(note);
   }
   data::Precision needed_precision();
   void prepare_target();
   void look_before();
-  [[nodiscard]] bool fails_if_not_empty() const {
-    return flags_.on_existing == "fail-if-not-empty";
-  }
-  bool table_holds_rows(const data::SuperTable &table);
-  report::VerifySummary verify(const pipeline::RunResult &result, int signal);
+  [[nodiscard]] bool fails_if_not_empty() const { return flags_.on_existing == "fail-if-not-empty"; }
+  bool table_holds_rows(const data::SuperTable& table);
+  report::VerifySummary verify(const pipeline::RunResult& result, int signal);
   std::unique_ptr<sink::Writer> make_writer();
-  bool begins_anew(pipeline::RunResult &result);
-  bool take_back(const std::string &table);
-  void refuse_before_the_first_row(const pipeline::RunResult &result) const;
-  int finish(const pipeline::RunResult &result,
-             std::chrono::nanoseconds elapsed, int signal);
+  bool begins_anew(pipeline::RunResult& result);
+  bool take_back(const std::string& table);
+  void refuse_before_the_first_row(const pipeline::RunResult& result) const;
+  int finish(const pipeline::RunResult& result, std::chrono::nanoseconds elapsed, int signal);
 
-  const LoadFlags &flags_;
+  const LoadFlags& flags_;
   LoadPlan plan_;
   MemoryBudget budget_;
   schema::Registry registry_;
@@ -228,32 +206,29 @@ private:
   report::Histogram latencies_;
   pipeline::Ledger ledger_;
   pipeline::Rejects rejects_;
-  Lasting &lasting_;
+  Lasting& lasting_;
   SourceOpener opener_;
   RateLimiter row_rate_;
   RateLimiter byte_rate_;
   std::stop_source stop_;
   LoadObserver observer_;
-  Target *target_ = nullptr;
+  Target* target_ = nullptr;
   TargetTimes times_;
   std::unique_ptr<schema::Catalog> server_catalog_;
   std::unique_ptr<ExistingTables> catalog_;
   std::optional<LoadVerification> verification_;
   std::unique_ptr<schema::Growth> growth_;
   std::vector<std::string> schema_changes_;
-  std::vector<std::string>
-      unreadable_; // by source: why it could not be looked at
+  std::vector<std::string> unreadable_;  // by source: why it could not be looked at
 };
 
-// The first source that can be read tells it. Throws NothingToRead when there
-// is none.
+// The first source that can be read tells it. Throws NothingToRead when there is none.
 data::Precision Load::needed_precision() {
   for (std::size_t i = 0; i < plan_.inputs.size(); ++i) {
     try {
       return opener_.probe(plan_.inputs[i]);
-    } catch (const Error &error) {
-      if (error.code() != Errc::io)
-        throw;
+    } catch (const Error& error) {
+      if (error.code() != Errc::io) throw;
       unreadable_[i] = error.what();
     }
   }
@@ -261,13 +236,12 @@ data::Precision Load::needed_precision() {
 }
 
 void Load::prepare_target() {
-  if (!lasting_.target)
-    lasting_.target = Target::resolve(flags_.target);
+  if (!lasting_.target) lasting_.target = Target::resolve(flags_.target);
   target_ = lasting_.target.get();
-  TargetTimes &times = times_;
+  TargetTimes& times = times_;
   if (target_->is_null() && plan_.source.forward_lines)
-    throw Error(Errc::config, "--write schemaless needs a server that reads "
-                              "the lines: --to null: goes with --write stmt");
+    throw Error(Errc::config,
+                "--write schemaless needs a server that reads the lines: --to null: goes with --write stmt");
   if (target_->is_null()) {
     const auto wanted = target_->wanted_precision();
     plan_.write.precision = wanted ? *wanted : needed_precision();
@@ -275,43 +249,33 @@ void Load::prepare_target() {
     server_catalog_ = std::make_unique<sink::MemoryCatalog>();
   } else {
     const auto probe = [this] { return needed_precision(); };
-    const auto database = target_->prepare_database(
-        probe, stop_.get_token(),
-        [this](const std::string &text) { say(text); });
+    const auto database =
+        target_->prepare_database(probe, stop_.get_token(), [this](const std::string& text) { say(text); });
     plan_.write.precision = database.precision;
     times.precision = database.precision;
     times.first_ns = database.first_ns;
     times.last_ns = database.last_ns;
-    server_catalog_ =
-        target_->open_catalog(plan_.write.retry_for, stop_.get_token());
+    server_catalog_ = target_->open_catalog(plan_.write.retry_for, stop_.get_token());
   }
   ExistingTables::HoldsRows holds_rows;
   if (fails_if_not_empty() && !target_->is_null())
-    holds_rows = [this](const data::SuperTable &table) {
-      return table_holds_rows(table);
-    };
-  catalog_ = std::make_unique<ExistingTables>(
-      *server_catalog_, lasting_.seen, std::move(holds_rows),
-      [this] { return ledger_.total().read > 0; });
-  opener_.set_target(
-      times,
-      [this](const std::string &table) -> std::optional<data::SuperTable> {
-        auto found = catalog_->describe(table);
-        if (found.kind != schema::Catalog::Kind::super_table)
-          return std::nullopt;
-        return std::move(found.table);
-      });
+    holds_rows = [this](const data::SuperTable& table) { return table_holds_rows(table); };
+  catalog_ = std::make_unique<ExistingTables>(*server_catalog_, lasting_.seen, std::move(holds_rows),
+                                              [this] { return ledger_.total().read > 0; });
+  opener_.set_target(times, [this](const std::string& table) -> std::optional<data::SuperTable> {
+    auto found = catalog_->describe(table);
+    if (found.kind != schema::Catalog::Kind::super_table) return std::nullopt;
+    return std::move(found.table);
+  });
 }
 
-// What the target and the heads of the sources tell before the first row.
-// Throws Error(Errc::config) when the load cannot work.
+// What the target and the heads of the sources tell before the first row. Throws Error(Errc::config) when the load
+// cannot work.
 void Load::look_before() {
-  if (target_->is_null() || std::exchange(lasting_.looked, true))
-    return;
+  if (target_->is_null() || std::exchange(lasting_.looked, true)) return;
   if (flags_.no_preflight) {
     // That the tables are empty is asked of the load, not of its chances.
-    if (fails_if_not_empty())
-      sample_heads(plan_.inputs, plan_.source, times_, std::nullopt, *catalog_);
+    if (fails_if_not_empty()) sample_heads(plan_.inputs, plan_.source, times_, std::nullopt, *catalog_);
     return;
   }
   auto connection = client::Connection::open(target_->options());
@@ -320,77 +284,57 @@ void Load::look_before() {
   DataView data;
   data.sample = true;
   if (!plan_.source.forward_lines)
-    data = sample_heads(plan_.inputs, plan_.source, times_,
-                        keeps_from(target, now), *catalog_);
+    data = sample_heads(plan_.inputs, plan_.source, times_, keeps_from(target, now), *catalog_);
   LoadIntent intent;
   intent.allow_precision_loss = flags_.allow_precision_loss;
   intent.max_child_tables = flags_.max_child_tables;
   std::string failures;
-  for (const auto &finding : judge(target, data, intent, now)) {
+  for (const auto& finding : judge(target, data, intent, now)) {
     const auto text =
-        fmt::format("{}: {}{}", finding.subject, finding.text,
-                    finding.mend.empty() ? "" : "; mend: " + finding.mend);
-    if (finding.level == Finding::Level::warning)
-      say("warning: " + text);
-    if (finding.level == Finding::Level::failure)
-      failures += (failures.empty() ? "" : "; ") + text;
+        fmt::format("{}: {}{}", finding.subject, finding.text, finding.mend.empty() ? "" : "; mend: " + finding.mend);
+    if (finding.level == Finding::Level::warning) say("warning: " + text);
+    if (finding.level == Finding::Level::failure) failures += (failures.empty() ? "" : "; ") + text;
   }
-  if (!failures.empty())
-    throw Error(Errc::config,
-                failures + " (--no-preflight loads all the same)");
+  if (!failures.empty()) throw Error(Errc::config, failures + " (--no-preflight loads all the same)");
 }
 
-bool Load::table_holds_rows(const data::SuperTable &table) {
-  sink::Session session(target_->options(), plan_.write.retry_for,
-                        stop_.get_token());
+bool Load::table_holds_rows(const data::SuperTable& table) {
+  sink::Session session(target_->options(), plan_.write.retry_for, stop_.get_token());
   for (;;) {
     try {
-      auto rows = session.connection().query(
-          fmt::format("SELECT {} FROM {} LIMIT 1",
-                      data::quote_identifier(table.columns[0].name),
-                      data::quote_identifier(table.name)));
+      auto rows = session.connection().query(fmt::format("SELECT {} FROM {} LIMIT 1",
+                                                         data::quote_identifier(table.columns[0].name),
+                                                         data::quote_identifier(table.name)));
       return rows.next();
-    } catch (const Error &error) {
+    } catch (const Error& error) {
       const auto failure = sink::failure_of(error);
-      if (!wire::is_transient(failure.kind))
-        throw;
+      if (!wire::is_transient(failure.kind)) throw;
       session.recover(failure);
     }
   }
 }
 
-// Whether the target holds what was written. Only a load that came to its end
-// knows all that it wrote.
-report::VerifySummary Load::verify(const pipeline::RunResult &result,
-                                   int signal) {
+// Whether the target holds what was written. Only a load that came to its end knows all that it wrote.
+report::VerifySummary Load::verify(const pipeline::RunResult& result, int signal) {
   report::VerifySummary summary;
-  if (!flags_.verify)
-    return summary;
+  if (!flags_.verify) return summary;
   summary.asked = true;
-  if (signal != 0 || result.interrupted)
-    summary.not_done = "the load was interrupted";
-  else if (result.error)
-    summary.not_done = "the load stopped before its end";
-  else if (!verification_)
-    summary.not_done = "no source could be read";
-  if (!summary.not_done.empty())
-    return summary;
+  if (signal != 0 || result.interrupted) summary.not_done = "the load was interrupted";
+  else if (result.error) summary.not_done = "the load stopped before its end";
+  else if (!verification_) summary.not_done = "no source could be read";
+  if (!summary.not_done.empty()) return summary;
   say(fmt::format("verifying {} rows", format_count(ledger_.total().written)));
-  sink::Session session(target_->options(), plan_.write.retry_for,
-                        stop_.get_token());
+  sink::Session session(target_->options(), plan_.write.retry_for, stop_.get_token());
   return verification_->compare(session, *growth_, registry_, *catalog_);
 }
 
 std::unique_ptr<sink::Writer> Load::make_writer() {
-  if (target_->is_null())
-    return std::make_unique<sink::NullWriter>(plan_.write, observer_);
+  if (target_->is_null()) return std::make_unique<sink::NullWriter>(plan_.write, observer_);
   Target::WriterSettings settings;
   if (plan_.source.forward_lines)
     settings.schemaless =
-        schemaless_settings(flags_.source.precision,
-                            flags_.source.table_name_key, plan_.write.ttl_days);
-  return target_->open_writer(settings, plan_.write, observer_,
-                              stop_.get_token());
+        schemaless_settings(flags_.source.precision, flags_.source.table_name_key, plan_.write.ttl_days);
+  return target_->open_writer(settings, plan_.write, observer_, stop_.get_token());
 }
 
 std::optional<int> Load::run() {
@@ -399,44 +343,34 @@ std::optional<int> Load::run() {
   try {
     prepare_target();
     look_before();
-  } catch (const NothingToRead &) {
-    for (const auto &error : unreadable_)
-      result.sources.emplace_back().error = error;
-    return finish(result, std::chrono::steady_clock::now() - start,
-                  SignalGuard::received());
-  } catch (const Error &error) {
+  } catch (const NothingToRead&) {
+    for (const auto& error : unreadable_) result.sources.emplace_back().error = error;
+    return finish(result, std::chrono::steady_clock::now() - start, SignalGuard::received());
+  } catch (const Error& error) {
     const int signal = SignalGuard::received();
-    if (signal == 0)
-      throw;
-    fmt::print(stderr, "penstock: interrupted before the first row: {}\n",
-               error.what());
+    if (signal == 0) throw;
+    fmt::print(stderr, "penstock: interrupted before the first row: {}\n", error.what());
     return signal == SIGTERM ? kTerminated : kInterrupted;
   }
   say_notes();
   if (!plan_.source.forward_lines) {
     auto growth = growth_options(plan_.source);
-    growth.on_change = [this](const std::string &statement) {
-      schema_changes_.push_back(statement);
-    };
+    growth.on_change = [this](const std::string& statement) { schema_changes_.push_back(statement); };
     growth_ = std::make_unique<schema::Growth>(*catalog_, registry_, growth);
   }
   {
-    pipeline::LaneGroup lanes(plan_.lanes, plan_.lane, budget_, ledger_,
-                              counters_, registry_,
+    pipeline::LaneGroup lanes(plan_.lanes, plan_.lane, budget_, ledger_, counters_, registry_,
                               [this](std::uint32_t) { return make_writer(); });
     if (flags_.verify) {
-      verification_.emplace(plan_.lanes, plan_.write.precision,
-                            plan_.memory / 8);
+      verification_.emplace(plan_.lanes, plan_.write.precision, plan_.memory / 8);
       verification_->watch(lanes);
     }
-    const report::Progress progress(
-        counters_, flags_.quiet ? report::ProgressStyle::none
-                                : report::default_progress_style());
+    const report::Progress progress(counters_,
+                                    flags_.quiet ? report::ProgressStyle::none : report::default_progress_style());
     pipeline::RunPlan run;
     run.inputs = plan_.inputs;
-    run.open = [this](const io::Input &input, std::uint32_t source) {
-      if (!unreadable_[source].empty())
-        throw Error(Errc::io, unreadable_[source]);
+    run.open = [this](const io::Input& input, std::uint32_t source) {
+      if (!unreadable_[source].empty()) throw Error(Errc::io, unreadable_[source]);
       return opener_.open(input, source);
     };
     run.growth = growth_.get();
@@ -450,27 +384,23 @@ std::optional<int> Load::run() {
     run.max_child_tables = flags_.max_child_tables;
     result = pipeline::run(run, stop_);
   }
-  if (begins_anew(result))
-    return std::nullopt;
+  if (begins_anew(result)) return std::nullopt;
   say_notes();
   refuse_before_the_first_row(result);
-  return finish(result, std::chrono::steady_clock::now() - start,
-                SignalGuard::received());
+  return finish(result, std::chrono::steady_clock::now() - start, SignalGuard::received());
 }
 
-// Whether the run ended because a value contradicted a type that was only
-// inferred. Then the sources of the super table have been looked at from end to
-// end, and what this attempt wrote into the table has been taken back.
-bool Load::begins_anew(pipeline::RunResult &result) {
-  if (!result.error)
-    return false;
+// Whether the run ended because a value contradicted a type that was only inferred. Then the sources of the super table
+// have been looked at from end to end, and what this attempt wrote into the table has been taken back.
+bool Load::begins_anew(pipeline::RunResult& result) {
+  if (!result.error) return false;
   try {
     std::rethrow_exception(result.error);
-  } catch (const format::Contradiction &found) {
-    say(fmt::format("'{}' in column '{}' does not fit the type inferred for it "
-                    "in super table '{}': looking at all of its "
-                    "data",
-                    found.value, found.column, found.table));
+  } catch (const format::Contradiction& found) {
+    say(fmt::format(
+        "'{}' in column '{}' does not fit the type inferred for it in super table '{}': looking at all of its "
+        "data",
+        found.value, found.column, found.table));
     if (!opener_.learn(found, plan_.inputs, plan_.threads, stop_.get_token())) {
       // What was written stays, and the same command mends it.
       result.error = nullptr;
@@ -478,58 +408,44 @@ bool Load::begins_anew(pipeline::RunResult &result) {
       return false;
     }
     const bool taken_back = take_back(found.table);
-    auto told = fmt::format("the load began anew with wider types for super "
-                            "table '{}', because of '{}' in column '{}'",
+    auto told = fmt::format("the load began anew with wider types for super table '{}', because of '{}' in column '{}'",
                             found.table, found.value, found.column);
     if (!taken_back) {
-      // Its types stay as they are, as those of any table that was there
-      // before.
+      // Its types stay as they are, as those of any table that was there before.
       lasting_.csv->ours.erase(found.table);
       lasting_.csv->widened[found.table] = UINT32_MAX;
-      told = fmt::format("the load began anew without wider types for super "
-                         "table '{}', which others use too",
+      told = fmt::format("the load began anew without wider types for super table '{}', which others use too",
                          found.table);
     }
     rejects_.remove_files();
     say(told);
     lasting_.csv->told.push_back(std::move(told));
     return true;
-  } catch (const std::exception
-               &) { // NOLINT(bugprone-empty-catch): the report tells it
+  } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): the report tells it
   }
   return false;
 }
 
-// Drops a super table that this run made. False: it holds what is not of this
-// run, or must not be dropped.
-bool Load::take_back(const std::string &table) {
-  if (target_->is_null())
-    return true;
-  const auto drop =
-      fmt::format("DROP STABLE IF EXISTS {}", data::quote_identifier(table));
+// Drops a super table that this run made. False: it holds what is not of this run, or must not be dropped.
+bool Load::take_back(const std::string& table) {
+  if (target_->is_null()) return true;
+  const auto drop = fmt::format("DROP STABLE IF EXISTS {}", data::quote_identifier(table));
   try {
     auto connection = client::Connection::open(target_->options());
     auto children = connection.query(
-        fmt::format("SELECT COUNT(*) FROM information_schema.ins_tables WHERE "
-                    "db_name = {} AND stable_name = {}",
-                    data::quote_text(target_->options().database),
-                    data::quote_text(table)));
+        fmt::format("SELECT COUNT(*) FROM information_schema.ins_tables WHERE db_name = {} AND stable_name = {}",
+                    data::quote_text(target_->options().database), data::quote_text(table)));
     std::uint64_t there = 0;
-    while (children.next())
-      there = children.integer(0);
+    while (children.next()) there = children.integer(0);
     std::uint64_t own = 0;
-    for (std::uint32_t id = 0; id < registry_.child_count(); ++id)
-      own += registry_.child(id).table->name == table;
-    auto counted = connection.query(
-        fmt::format("SELECT COUNT(*) FROM {}", data::quote_identifier(table)));
+    for (std::uint32_t id = 0; id < registry_.child_count(); ++id) own += registry_.child(id).table->name == table;
+    auto counted = connection.query(fmt::format("SELECT COUNT(*) FROM {}", data::quote_identifier(table)));
     std::uint64_t rows = 0;
-    while (counted.next())
-      rows = counted.integer(0);
-    // Rows with equal keys count once there, so this load alone never has more
-    // there than it read.
+    while (counted.next()) rows = counted.integer(0);
+    // Rows with equal keys count once there, so this load alone never has more there than it read.
     if (there > own || rows > ledger_.total().read) {
-      say(fmt::format("super table '{}' has {} rows in {} child tables, more "
-                      "than this load can have written: another "
+      say(
+          fmt::format("super table '{}' has {} rows in {} child tables, more than this load can have written: another "
                       "program writes to it, so it is not dropped",
                       table, rows, there));
       return false;
@@ -537,70 +453,54 @@ bool Load::take_back(const std::string &table) {
     say(drop);
     connection.execute(drop);
     return true;
-  } catch (const Error &error) {
+  } catch (const Error& error) {
     say(fmt::format("{}: {}", drop, error.what()));
     return false;
   }
 }
 
-// What is wrong with the configuration is said as for any wrong flag, not in a
-// report about no rows.
-void Load::refuse_before_the_first_row(
-    const pipeline::RunResult &result) const {
-  if (!result.error || ledger_.total().read > 0)
-    return;
+// What is wrong with the configuration is said as for any wrong flag, not in a report about no rows.
+void Load::refuse_before_the_first_row(const pipeline::RunResult& result) const {
+  if (!result.error || ledger_.total().read > 0) return;
   try {
     std::rethrow_exception(result.error);
-  } catch (const Error &error) {
-    if (error.code() == Errc::config || error.code() == Errc::auth)
-      throw;
-  } catch (const std::exception
-               &) { // NOLINT(bugprone-empty-catch): the report tells it
+  } catch (const Error& error) {
+    if (error.code() == Errc::config || error.code() == Errc::auth) throw;
+  } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): the report tells it
   }
 }
 
-int Load::finish(const pipeline::RunResult &result,
-                 std::chrono::nanoseconds elapsed, int signal) {
+int Load::finish(const pipeline::RunResult& result, std::chrono::nanoseconds elapsed, int signal) {
   report::Summary summary;
-  const auto tally = [](const pipeline::SourceRows &rows) {
-    return report::Tally{rows.read,      rows.written,    rows.rejected,
-                         rows.left_out,  rows.not_done(), rows.merged,
-                         rows.text_bytes};
+  const auto tally = [](const pipeline::SourceRows& rows) {
+    return report::Tally{rows.read,       rows.written, rows.rejected,  rows.left_out,
+                         rows.not_done(), rows.merged,  rows.text_bytes};
   };
   summary.total = tally(ledger_.total());
   summary.merged_by_precision = counters_.rows_merged_by_precision;
   summary.elapsed = elapsed;
   const auto rows = ledger_.sources();
-  int status =
-      summary.total.rejected > 0 && !flags_.rejects_ok ? kRejects : kOk;
+  int status = summary.total.rejected > 0 && !flags_.rejects_ok ? kRejects : kOk;
   for (std::size_t i = 0; i < plan_.inputs.size(); ++i) {
-    const auto &end = result.sources[i];
-    summary.sources.push_back({plan_.inputs[i].name, end.format,
-                               end.compression, tally(rows[i]), end.error});
-    if (!end.error.empty())
-      status = std::max<int>(status, kStopped);
+    const auto& end = result.sources[i];
+    summary.sources.push_back({plan_.inputs[i].name, end.format, end.compression, tally(rows[i]), end.error});
+    if (!end.error.empty()) status = std::max<int>(status, kStopped);
   }
-  for (const auto &group : rejects_.groups())
-    summary.rejects.push_back(
-        {group.reason, group.code, group.count, group.first});
+  for (const auto& group : rejects_.groups())
+    summary.rejects.push_back({group.reason, group.code, group.count, group.first});
   summary.rejects_file = rejects_.location();
-  const bool out_of_time = std::any_of(
-      summary.rejects.begin(), summary.rejects.end(),
-      [](const auto &group) { return group.code == kTimeOutOfRange; });
+  const bool out_of_time = std::any_of(summary.rejects.begin(), summary.rejects.end(),
+                                       [](const auto& group) { return group.code == kTimeOutOfRange; });
   if (out_of_time && !target_->is_null())
-    summary.advice =
-        fmt::format("for rows older than KEEP: ALTER DATABASE {} KEEP 36500, "
-                    "then load the reject file",
-                    data::quote_identifier(target_->options().database));
-  // A CSV whose rows share timestamps because no column tells them apart loses
-  // rows to overwriting, by design.
-  const bool has_csv =
-      std::any_of(result.sources.begin(), result.sources.end(),
-                  [](const auto &source) { return source.format == "csv"; });
+    summary.advice = fmt::format("for rows older than KEEP: ALTER DATABASE {} KEEP 36500, then load the reject file",
+                                 data::quote_identifier(target_->options().database));
+  // A CSV whose rows share timestamps because no column tells them apart loses rows to overwriting, by design.
+  const bool has_csv = std::any_of(result.sources.begin(), result.sources.end(),
+                                   [](const auto& source) { return source.format == "csv"; });
   if (summary.advice.empty() && has_csv && flags_.source.tags.empty() &&
       summary.total.merged * 20 > summary.total.written)
-    summary.advice = "many rows share a timestamp and overwrote each other: "
-                     "name the columns that tell them apart with --tags";
+    summary.advice =
+        "many rows share a timestamp and overwrote each other: name the columns that tell them apart with --tags";
   summary.requests = counters_.requests;
   summary.retries = counters_.retries;
   summary.reconnects = counters_.reconnects;
@@ -617,20 +517,16 @@ int Load::finish(const pipeline::RunResult &result,
   summary.version = kVersion;
   summary.target = target_->display();
   report::fill_stages(summary, counters_, plan_.threads, plan_.lanes);
-  summary.outcome = status > kRejects ? "incomplete"
-                    : summary.total.rejected > 0
-                        ? "complete, with rejected rows"
-                        : "complete";
+  summary.outcome = status > kRejects            ? "incomplete"
+                    : summary.total.rejected > 0 ? "complete, with rejected rows"
+                                                 : "complete";
   if (result.error) {
     try {
       std::rethrow_exception(result.error);
-    } catch (const Error &error) {
+    } catch (const Error& error) {
       summary.outcome = std::string("stopped: ") + error.what();
-      status = std::max<int>(status, error.code() == Errc::config ||
-                                             error.code() == Errc::auth
-                                         ? kUsage
-                                         : kStopped);
-    } catch (const std::exception &error) {
+      status = std::max<int>(status, error.code() == Errc::config || error.code() == Errc::auth ? kUsage : kStopped);
+    } catch (const std::exception& error) {
       summary.outcome = std::string("stopped: ") + error.what();
       status = std::max<int>(status, kStopped);
     }
@@ -640,8 +536,7 @@ int Load::finish(const pipeline::RunResult &result,
   }
   summary.verify = verify(result, signal);
   status = std::max(status, status_of(summary.verify));
-  if (status == kDifferences &&
-      summary.verify.missing + summary.verify.unexpected > 0)
+  if (status == kDifferences && summary.verify.missing + summary.verify.unexpected > 0)
     summary.outcome = "the target does not hold what was written";
   summary.exit_status = status;
   if (!flags_.report.empty()) {
@@ -649,125 +544,79 @@ int Load::finish(const pipeline::RunResult &result,
     file << report::to_json(summary);
     file.close();
     if (!file) {
-      fmt::print(stderr, "penstock: cannot write the report '{}'\n",
-                 flags_.report);
+      fmt::print(stderr, "penstock: cannot write the report '{}'\n", flags_.report);
       status = std::max<int>(status, kStopped);
     }
   }
-  if (!flags_.quiet || status != kOk)
-    fmt::print("{}", report::to_text(summary));
+  if (!flags_.quiet || status != kOk) fmt::print("{}", report::to_text(summary));
   return status;
 }
 
-} // namespace
+}  // namespace
 
-void add_load_command(CLI::App &program, int &status) {
-  auto *const command = program.add_subcommand(
-      "load", "Load files into TDengine and report every row");
+void add_load_command(CLI::App& program, int& status) {
+  auto* const command = program.add_subcommand("load", "Load files into TDengine and report every row");
   const auto flags = std::make_shared<LoadFlags>();
   add_target_flags(*command, flags->target);
   add_source_flags(*command, flags->source);
-  const auto *const group = "Writing";
+  const auto* const group = "Writing";
   command
-      ->add_option("--write", flags->write,
-                   "stmt (our parsers, parameter binding) or schemaless (the "
-                   "server parses)")
+      ->add_option("--write", flags->write, "stmt (our parsers, parameter binding) or schemaless (the server parses)")
       ->group(group)
       ->check(CLI::IsMember({"stmt", "schemaless"}))
       ->capture_default_str();
-  command
-      ->add_option("--lanes", flags->lanes,
-                   "Connections (default: as many as cores, 2 to 8)")
-      ->group(group);
-  command
-      ->add_option("--threads", flags->threads,
-                   "Parsing threads (default: as many as cores)")
-      ->group(group);
-  command
-      ->add_option("--batch-rows", flags->batch_rows, "Most rows of a request")
+  command->add_option("--lanes", flags->lanes, "Connections (default: as many as cores, 2 to 8)")->group(group);
+  command->add_option("--threads", flags->threads, "Parsing threads (default: as many as cores)")->group(group);
+  command->add_option("--batch-rows", flags->batch_rows, "Most rows of a request")->group(group)->capture_default_str();
+  command->add_option("--linger", flags->linger, "Longest time a row waits for others before it is sent")
+      ->group(group)
+      ->capture_default_str();
+  command->add_option("--memory", flags->memory, "Memory for rows and requests; more means longer runs per child table")
+      ->group(group)
+      ->capture_default_str();
+  command->add_option("--retry-for", flags->retry_for, "Give up after this time without progress")
+      ->group(group)
+      ->capture_default_str();
+  command->add_option("--max-rate", flags->max_rate, "Send at most 200k/s (rows) or 50MB/s")->group(group);
+  command->add_option("--max-child-tables", flags->max_child_tables, "Stop before the load makes more than this")
       ->group(group)
       ->capture_default_str();
   command
-      ->add_option("--linger", flags->linger,
-                   "Longest time a row waits for others before it is sent")
-      ->group(group)
-      ->capture_default_str();
-  command
-      ->add_option("--memory", flags->memory,
-                   "Memory for rows and requests; more means longer runs per "
-                   "child table")
-      ->group(group)
-      ->capture_default_str();
-  command
-      ->add_option("--retry-for", flags->retry_for,
-                   "Give up after this time without progress")
-      ->group(group)
-      ->capture_default_str();
-  command
-      ->add_option("--max-rate", flags->max_rate,
-                   "Send at most 200k/s (rows) or 50MB/s")
+      ->add_flag("--allow-precision-loss", flags->allow_precision_loss, "Load finer timestamps than the database keeps")
       ->group(group);
-  command
-      ->add_option("--max-child-tables", flags->max_child_tables,
-                   "Stop before the load makes more than this")
-      ->group(group)
-      ->capture_default_str();
-  command
-      ->add_flag("--allow-precision-loss", flags->allow_precision_loss,
-                 "Load finer timestamps than the database keeps")
+  command->add_option("--ttl", flags->ttl, "Days after which the child tables that this load creates are dropped")
       ->group(group);
-  command
-      ->add_option("--ttl", flags->ttl,
-                   "Days after which the child tables that this load creates "
-                   "are dropped")
-      ->group(group);
-  const auto *const outcome = "Outcome";
-  command
-      ->add_option("--rejects", flags->rejects,
-                   "Folder (or, with one source, file) for rejected records")
+  const auto* const outcome = "Outcome";
+  command->add_option("--rejects", flags->rejects, "Folder (or, with one source, file) for rejected records")
       ->group(outcome)
       ->capture_default_str();
-  command
-      ->add_option("--max-rejects", flags->max_rejects,
-                   "Stop after N rejects, or P% of the rows")
-      ->group(outcome);
+  command->add_option("--max-rejects", flags->max_rejects, "Stop after N rejects, or P% of the rows")->group(outcome);
   command
       ->add_option("--on-existing", flags->on_existing,
-                   "Super tables that hold rows: overwrite (rows with equal "
-                   "keys; others stay) or fail-if-not-empty")
+                   "Super tables that hold rows: overwrite (rows with equal keys; others stay) or fail-if-not-empty")
       ->group(group)
       ->check(CLI::IsMember({"overwrite", "fail-if-not-empty"}))
       ->capture_default_str();
   command
       ->add_flag("--verify", flags->verify,
-                 "Ask the server afterwards whether it holds every row; status "
-                 "4 when it does not")
+                 "Ask the server afterwards whether it holds every row; status 4 when it does not")
       ->group(outcome);
   command
-      ->add_flag(
-          "--no-preflight", flags->no_preflight,
-          "Do not look at the target and the sources before the first row")
+      ->add_flag("--no-preflight", flags->no_preflight,
+                 "Do not look at the target and the sources before the first row")
       ->group(group);
-  command
-      ->add_flag("--rejects-ok", flags->rejects_ok,
-                 "End with status 0 although rows were rejected")
-      ->group(outcome);
-  command->add_option("--report", flags->report, "Write the report as JSON")
-      ->group(outcome);
-  command
-      ->add_flag("-q,--quiet", flags->quiet,
-                 "No progress; a report only if something went wrong")
-      ->group(outcome);
+  command->add_flag("--rejects-ok", flags->rejects_ok, "End with status 0 although rows were rejected")->group(outcome);
+  command->add_option("--report", flags->report, "Write the report as JSON")->group(outcome);
+  command->add_flag("-q,--quiet", flags->quiet, "No progress; a report only if something went wrong")->group(outcome);
   command->callback([flags, &status] {
     const LoadPlan plan = check_flags(*flags);
     Lasting lasting;
     lasting.csv->can_begin_anew = can_read_twice(plan.inputs);
     const SignalGuard signals(lasting.stop);
     std::optional<int> ended;
-    while (!ended)
-      ended = Load(*flags, plan, lasting).run();
+    while (!ended) ended = Load(*flags, plan, lasting).run();
     status = *ended;
   });
 }
 
-} // namespace penstock::cli
+}  // namespace penstock::cli
