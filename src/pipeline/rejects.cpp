@@ -260,6 +260,11 @@ Rejects::File& Rejects::file_of(std::uint32_t source) {
     const auto name = numbered(wanted, number);
     std::error_code ignored;
     if (!described.mapping.empty() && fs::exists(name.string() + ".mapping.toml", ignored)) continue;
+    if (on_new_files_) {
+      const auto taken = [&](const std::string& path) { return fs::exists(fs::symlink_status(path, ignored)); };
+      if (taken(name.string()) || taken(name.string() + ".reasons.jsonl")) continue;
+      on_new_files_(source, {fs::absolute(name), 0, 0, 0, {}});
+    }
     if (!made->records.open(name)) continue;
     if (made->reasons.open(name.string() + ".reasons.jsonl")) break;
     made->records.remove();

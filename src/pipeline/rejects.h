@@ -2,12 +2,14 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace penstock::pipeline {
@@ -92,6 +94,11 @@ class Rejects {
   void put_piece(std::uint32_t source, std::string_view piece);
   /// The records whose pieces have no end go away again: they were not read to their ends. Throws Error(Errc::io).
   void drop_pieces();
+  /// Told of the files of a source before they are made, so that a later run finds them however this one ends. Called
+  /// with the books closed: must not call back. Before the first record; may be empty.
+  using NewFiles = std::function<void(std::uint32_t source, const RejectFiles& files)>;
+  void on_new_files(NewFiles call) { on_new_files_ = std::move(call); }
+
   struct Durable {
     std::uint32_t source = 0;
     RejectFiles files;
@@ -155,6 +162,7 @@ class Rejects {
   std::unordered_map<std::string, Group> groups_;                  // by code and folded reason
   std::string group_key_;                                          // memory for the key that is looked for
   std::unordered_map<std::uint32_t, std::string> restored_heads_;  // by source, between the steps of a restore
+  NewFiles on_new_files_;
   std::uint64_t count_ = 0;
   std::optional<std::uint64_t> short_of_space_;  // bytes that are left
   bool early_over_ = false;                      // the first early_rows were looked at
