@@ -7,8 +7,12 @@
 #include <charconv>
 #include <csignal>
 #include <fstream>
+#include <functional>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
+#include <span>
 #include <thread>
 
 #include "base/error.h"
@@ -18,6 +22,7 @@
 #include "cli/exit_status.h"
 #include "cli/flags.h"
 #include "cli/instant.h"
+#include "cli/journal_load.h"
 #include "cli/observer.h"
 #include "cli/preflight.h"
 #include "cli/signals.h"
@@ -57,6 +62,7 @@ struct LoadFlags {
   bool allow_precision_loss = false;
   std::string ttl;
   bool quiet = false;
+  JournalFlags journal;
 };
 
 // Flags after they were checked: everything a load needs to know.
@@ -136,7 +142,12 @@ std::vector<std::pair<std::string, std::string>> settings_of(const LoadFlags& fl
           {"rejects", flags.rejects}};
 }
 
+report::Tally tally(const pipeline::SourceRows& rows) {
+  return {rows.read, rows.written, rows.rejected, rows.left_out, rows.not_done(), rows.merged, rows.text_bytes};
+}
+
 struct NothingToRead {};
+struct AlreadyLoaded {};
 
 // The server's code for a timestamp that the database does not keep.
 constexpr std::int32_t kTimeOutOfRange = 0x060B;
@@ -148,7 +159,21 @@ struct Lasting {
   std::unique_ptr<Target> target;
   bool looked = false;  // before the first attempt
   FirstSeen seen;
+  std::unique_ptr<LoadJournal> journal;    // null: none is kept
+  std::vector<std::int64_t> record_times;  // without a journal
+  [[nodiscard]] std::int64_t record_time(std::uint32_t source, std::uint64_t offset) const {
+    const auto times = journal ? journal->time_bases() : std::span<const std::int64_t>(record_times);
+    // The heads are looked at before the load begins.
+    return (source < times.size() ? times[source] : 0) + static_cast<std::int64_t>(offset);
+  }
 };
+
+// What must be the same when a load goes on.
+std::vector<std::pair<std::string, std::string>> lasting_settings(const LoadFlags& flags, const std::string& target) {
+  auto settings = source_settings(flags.source);
+  settings.insert(settings.begin(), {{"target", target}, {"--write", flags.write}});
+  return settings;
+}
 
 // The parts of a running load; made in this order, ended in the other.
 class Load {
@@ -194,7 +219,13 @@ class Load {
   report::VerifySummary verify(const pipeline::RunResult& result, int signal);
   std::unique_ptr<sink::Writer> make_writer();
   bool begins_anew(pipeline::RunResult& result);
-  bool take_back(const std::string& table);
+  bool take_back(const std::string& table, bool resumed);
+  void keep_journal(const std::function<void()>& run);
+  void remember_csv();
+  int end_journal(report::Summary& summary, int status);
+  int already_loaded();
+  [[nodiscard]] bool write_report(const report::Summary& summary) const;
+  [[nodiscard]] bool resumed() const { return lasting_.journal && lasting_.journal->resumed(); }
   void refuse_before_the_first_row(const pipeline::RunResult& result) const;
   int finish(const pipeline::RunResult& result, std::chrono::nanoseconds elapsed, int signal);
 
@@ -220,6 +251,9 @@ class Load {
   std::unique_ptr<schema::Growth> growth_;
   std::vector<std::string> schema_changes_;
   std::vector<std::string> unreadable_;  // by source: why it could not be looked at
+  pipeline::SourceRows rows_before_;     // of earlier runs, which this one goes on from
+  std::exception_ptr journal_failure_;
+  bool journal_begun_ = false;
 };
 
 // The first source that can be read tells it. Throws NothingToRead when there is none.
@@ -255,10 +289,14 @@ void Load::prepare_target() {
     times.precision = database.precision;
     times.first_ns = database.first_ns;
     times.last_ns = database.last_ns;
+    if (lasting_.journal && lasting_.journal->decide(plan_.inputs, database.made, [this](const std::string& text) {
+          say(text);
+        }) == LoadJournal::Way::nothing)
+      throw AlreadyLoaded();
     server_catalog_ = target_->open_catalog(plan_.write.retry_for, stop_.get_token());
   }
   ExistingTables::HoldsRows holds_rows;
-  if (fails_if_not_empty() && !target_->is_null())
+  if (fails_if_not_empty() && !target_->is_null() && !resumed())
     holds_rows = [this](const data::SuperTable& table) { return table_holds_rows(table); };
   catalog_ = std::make_unique<ExistingTables>(*server_catalog_, lasting_.seen, std::move(holds_rows),
                                               [this] { return ledger_.total().read > 0; });
@@ -343,6 +381,8 @@ std::optional<int> Load::run() {
   try {
     prepare_target();
     look_before();
+  } catch (const AlreadyLoaded&) {
+    return already_loaded();
   } catch (const NothingToRead&) {
     for (const auto& error : unreadable_) result.sources.emplace_back().error = error;
     return finish(result, std::chrono::steady_clock::now() - start, SignalGuard::received());
@@ -371,7 +411,9 @@ std::optional<int> Load::run() {
     run.inputs = plan_.inputs;
     run.open = [this](const io::Input& input, std::uint32_t source) {
       if (!unreadable_[source].empty()) throw Error(Errc::io, unreadable_[source]);
-      return opener_.open(input, source);
+      auto opened = opener_.open(input, source);
+      if (lasting_.journal) lasting_.journal->opened(input, source, opened, stop_.get_token());
+      return opened;
     };
     run.growth = growth_.get();
     run.lanes = &lanes;
@@ -380,14 +422,95 @@ std::optional<int> Load::run() {
     run.budget = &budget_;
     run.counters = &counters_;
     run.threads = plan_.threads;
-    run.selection = plan_.source.selection;
     run.max_child_tables = flags_.max_child_tables;
-    result = pipeline::run(run, stop_);
+    keep_journal([&] {
+      run.selection = plan_.source.selection;
+      result = pipeline::run(run, stop_);
+    });
+  }
+  if (journal_failure_ && !result.error) {
+    result.error = journal_failure_;
+    result.interrupted = false;
   }
   if (begins_anew(result)) return std::nullopt;
   say_notes();
   refuse_before_the_first_row(result);
   return finish(result, std::chrono::steady_clock::now() - start, SignalGuard::received());
+}
+
+// Calls `run` while the journal is kept: begins it or goes on with it before, and brings it up to date behind the last
+// row.
+void Load::keep_journal(const std::function<void()>& run) {
+  auto* const journal = lasting_.journal.get();
+  if (journal == nullptr) return run();
+  journal->start(plan_.inputs, plan_.source.selection, ledger_, rejects_,
+                 [this](const std::string& text) { say(text); });
+  journal_begun_ = true;
+  if (resumed()) {
+    rows_before_ = journal->rows_before();
+    // What --max-rejects is a share of. Rates are those of this run.
+    counters_.rows_read = rows_before_.read;
+    counters_.rows_rejected = rows_before_.rejected;
+    auto& limit = plan_.source.selection.limit;
+    if (limit != UINT64_MAX) limit -= std::min(limit, rows_before_.read - rows_before_.left_out);
+    remember_csv();
+  }
+  rejects_.on_new_files([journal](std::uint32_t source, const pipeline::RejectFiles& files) {
+    journal->journal().set_rejects(source, files);
+    journal->journal().commit();
+  });
+  opener_.keep_marks([journal](std::uint32_t source) { return journal->marks(source); });
+  lasting_.csv->on_ours = [journal](const std::set<std::string>& ours) {
+    journal->journal().remember("csv_ours", nlohmann::json(ours).dump());
+    journal->journal().commit();
+  };
+  pipeline::Checkpointer checkpointer(ledger_, rejects_, journal->journal(),
+                                      journal->checkpoints([this] { stop_.request_stop(); }));
+  run();
+  checkpointer.stop();
+  try {
+    journal_failure_ = checkpointer.failure();
+    if (!journal_failure_) checkpointer.checkpoint();
+  } catch (const Error&) {
+    journal_failure_ = std::current_exception();
+  }
+}
+
+// What an earlier run found out about its CSV sources.
+void Load::remember_csv() {
+  const auto list = [&](const char* name) {
+    const auto parsed = nlohmann::json::parse(lasting_.journal->journal().remembered(name), nullptr, false);
+    return parsed.is_array() ? parsed.get<std::vector<std::string>>() : std::vector<std::string>();
+  };
+  for (auto& table : list("csv_ours")) lasting_.csv->ours.insert(std::move(table));
+  lasting_.csv->told = list("csv_restarts");
+}
+
+int Load::already_loaded() {
+  report::Summary summary;
+  const auto& found = *lasting_.journal->journal().found();
+  pipeline::SourceRows all;
+  for (const auto& source : found.sources) {
+    const auto& rows = source.settled.rows;
+    all += rows;
+    summary.sources.push_back({source.name, source.format, source.compression, tally(rows), ""});
+  }
+  summary.total = tally(all);
+  summary.outcome = fmt::format("already loaded on {}; nothing was done", local_time(found.head.updated_ns));
+  summary.resumed = {true, found.head.runs, all.written, all.rejected, local_time(found.head.started_ns)};
+  summary.settings = settings_of(flags_, plan_);
+  summary.version = kVersion;
+  summary.target = target_->display();
+  if (flags_.report.empty()) return kOk;
+  return write_report(summary) ? kOk : kStopped;
+}
+
+bool Load::write_report(const report::Summary& summary) const {
+  std::ofstream file(flags_.report, std::ios::binary | std::ios::trunc);
+  file << report::to_json(summary);
+  file.close();
+  if (!file) fmt::print(stderr, "penstock: cannot write the report '{}'\n", flags_.report);
+  return static_cast<bool>(file);
 }
 
 // Whether the run ended because a value contradicted a type that was only inferred. Then the sources of the super table
@@ -407,12 +530,15 @@ bool Load::begins_anew(pipeline::RunResult& result) {
       result.interrupted = true;
       return false;
     }
-    const bool taken_back = take_back(found.table);
+    const bool went_on = resumed();
+    if (lasting_.journal) lasting_.journal->begin_anew();
+    const bool taken_back = take_back(found.table, went_on);
     auto told = fmt::format("the load began anew with wider types for super table '{}', because of '{}' in column '{}'",
                             found.table, found.value, found.column);
     if (!taken_back) {
       // Its types stay as they are, as those of any table that was there before.
       lasting_.csv->ours.erase(found.table);
+      if (lasting_.csv->on_ours) lasting_.csv->on_ours(lasting_.csv->ours);
       lasting_.csv->widened[found.table] = UINT32_MAX;
       told = fmt::format("the load began anew without wider types for super table '{}', which others use too",
                          found.table);
@@ -420,6 +546,8 @@ bool Load::begins_anew(pipeline::RunResult& result) {
     rejects_.remove_files();
     say(told);
     lasting_.csv->told.push_back(std::move(told));
+    if (lasting_.journal)
+      lasting_.journal->journal().remember("csv_restarts", nlohmann::json(lasting_.csv->told).dump());
     return true;
   } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): the report tells it
   }
@@ -427,7 +555,8 @@ bool Load::begins_anew(pipeline::RunResult& result) {
 }
 
 // Drops a super table that this run made. False: it holds what is not of this run, or must not be dropped.
-bool Load::take_back(const std::string& table) {
+// `resumed`: the child tables of earlier runs are not known by name.
+bool Load::take_back(const std::string& table, bool resumed) {
   if (target_->is_null()) return true;
   const auto drop = fmt::format("DROP STABLE IF EXISTS {}", data::quote_identifier(table));
   try {
@@ -443,7 +572,7 @@ bool Load::take_back(const std::string& table) {
     std::uint64_t rows = 0;
     while (counted.next()) rows = counted.integer(0);
     // Rows with equal keys count once there, so this load alone never has more there than it read.
-    if (there > own || rows > ledger_.total().read) {
+    if ((there > own && !resumed) || rows > ledger_.total().read) {
       say(
           fmt::format("super table '{}' has {} rows in {} child tables, more than this load can have written: another "
                       "program writes to it, so it is not dropped",
@@ -459,9 +588,27 @@ bool Load::take_back(const std::string& table) {
   }
 }
 
+// What became of the load stands in its journal before anybody is told. Returns the exit status.
+int Load::end_journal(report::Summary& summary, int status) {
+  auto* const journal = lasting_.journal.get();
+  if (journal == nullptr || !journal_begun_) return status;
+  const bool finished = status == kOk || status == kRejects || status == kDifferences;
+  if (resumed())
+    summary.resumed = {true, journal->journal().head().runs, rows_before_.written, rows_before_.rejected,
+                       local_time(journal->journal().head().started_ns)};
+  if (!finished) summary.outcome += "; the same command with --resume goes on from there";
+  try {
+    if (!journal_failure_) journal->end(finished, status, summary.outcome);
+  } catch (const Error& error) {
+    summary.outcome += fmt::format("; {}", error.what());
+    status = std::max<int>(status, kStopped);
+  }
+  return status;
+}
+
 // What is wrong with the configuration is said as for any wrong flag, not in a report about no rows.
 void Load::refuse_before_the_first_row(const pipeline::RunResult& result) const {
-  if (!result.error || ledger_.total().read > 0) return;
+  if (!result.error || ledger_.total().read > rows_before_.read) return;
   try {
     std::rethrow_exception(result.error);
   } catch (const Error& error) {
@@ -472,10 +619,6 @@ void Load::refuse_before_the_first_row(const pipeline::RunResult& result) const 
 
 int Load::finish(const pipeline::RunResult& result, std::chrono::nanoseconds elapsed, int signal) {
   report::Summary summary;
-  const auto tally = [](const pipeline::SourceRows& rows) {
-    return report::Tally{rows.read,       rows.written, rows.rejected,  rows.left_out,
-                         rows.not_done(), rows.merged,  rows.text_bytes};
-  };
   summary.total = tally(ledger_.total());
   summary.merged_by_precision = counters_.rows_merged_by_precision;
   summary.elapsed = elapsed;
@@ -484,6 +627,10 @@ int Load::finish(const pipeline::RunResult& result, std::chrono::nanoseconds ela
   for (std::size_t i = 0; i < plan_.inputs.size(); ++i) {
     const auto& end = result.sources[i];
     summary.sources.push_back({plan_.inputs[i].name, end.format, end.compression, tally(rows[i]), end.error});
+    if (resumed() && end.format.empty()) {  // finished by an earlier run
+      summary.sources.back().format = lasting_.journal->source(static_cast<std::uint32_t>(i)).format;
+      summary.sources.back().compression = lasting_.journal->source(static_cast<std::uint32_t>(i)).compression;
+    }
     if (!end.error.empty()) status = std::max<int>(status, kStopped);
   }
   for (const auto& group : rejects_.groups())
@@ -538,18 +685,33 @@ int Load::finish(const pipeline::RunResult& result, std::chrono::nanoseconds ela
   status = std::max(status, status_of(summary.verify));
   if (status == kDifferences && summary.verify.missing + summary.verify.unexpected > 0)
     summary.outcome = "the target does not hold what was written";
+  status = end_journal(summary, status);
   summary.exit_status = status;
-  if (!flags_.report.empty()) {
-    std::ofstream file(flags_.report, std::ios::binary | std::ios::trunc);
-    file << report::to_json(summary);
-    file.close();
-    if (!file) {
-      fmt::print(stderr, "penstock: cannot write the report '{}'\n", flags_.report);
-      status = std::max<int>(status, kStopped);
-    }
-  }
+  if (!flags_.report.empty() && !write_report(summary)) status = std::max<int>(status, kStopped);
   if (!flags_.quiet || status != kOk) fmt::print("{}", report::to_text(summary));
   return status;
+}
+
+// Before anything of the load is made: --resume goes on with the times that relative ones stood for.
+void open_journal(const LoadFlags& flags, LoadPlan& plan, Lasting& lasting) {
+  lasting.target = Target::resolve(flags.target);
+  LoadJournal::Options options;
+  options.flags = flags.journal;
+  options.sources = flags.source.sources;
+  options.target = lasting.target->durable_name();
+  options.settings = lasting_settings(flags, options.target);
+  lasting.journal =
+      LoadJournal::open(std::move(options), plan.inputs, lasting.target->is_null(), [&](const std::string& text) {
+        if (!flags.quiet) fmt::print(stderr, "{}\n", text);
+      });
+  if (lasting.journal) lasting.journal->fix_selection(plan.source.selection);
+  else
+    lasting.record_times = record_times(plan.inputs, std::chrono::duration_cast<std::chrono::nanoseconds>(
+                                                         std::chrono::system_clock::now().time_since_epoch())
+                                                         .count());
+  plan.source.record_clock = [&lasting](std::uint32_t source, std::uint64_t offset) {
+    return lasting.record_time(source, offset);
+  };
 }
 
 }  // namespace
@@ -607,12 +769,14 @@ void add_load_command(CLI::App& program, int& status) {
       ->group(group);
   command->add_flag("--rejects-ok", flags->rejects_ok, "End with status 0 although rows were rejected")->group(outcome);
   command->add_option("--report", flags->report, "Write the report as JSON")->group(outcome);
+  add_journal_flags(*command, flags->journal);
   command->add_flag("-q,--quiet", flags->quiet, "No progress; a report only if something went wrong")->group(outcome);
   command->callback([flags, &status] {
-    const LoadPlan plan = check_flags(*flags);
+    LoadPlan plan = check_flags(*flags);
     Lasting lasting;
     lasting.csv->can_begin_anew = can_read_twice(plan.inputs);
     const SignalGuard signals(lasting.stop);
+    open_journal(*flags, plan, lasting);
     std::optional<int> ended;
     while (!ended) ended = Load(*flags, plan, lasting).run();
     status = *ended;

@@ -17,6 +17,7 @@
 #include "cli/query_command.h"
 #include "cli/sandbox_command.h"
 #include "cli/secrets.h"
+#include "cli/status_command.h"
 #include "cli/tail_command.h"
 #include "cli/version.h"
 
@@ -77,6 +78,7 @@ int run(std::vector<std::string>& arguments, bool read_settings) {
   cli::add_tail_command(program, status);
   cli::add_check_command(program, status);
   cli::add_query_command(program, status);
+  cli::add_status_command(program, status);
   cli::add_sandbox_command(program, status);
   for (auto* const command : program.get_subcommands({})) {
     // Read before the flags are parsed: this option only shows it in the help and takes the name.
@@ -110,8 +112,8 @@ int run(std::vector<std::string>& arguments, bool read_settings) {
 
 int main(int argc, char** argv) {
   const std::vector<std::string> given(argv + 1, argv + argc);
-  auto arguments = given;
   cli::hide_secrets(argc, argv);
+  auto arguments = given;
   int status = run(arguments, true);
   // A service is told to read its settings again. Wrong ones must not end it: it goes on with those that it had.
   while (status == cli::kReload) {

@@ -174,6 +174,13 @@ std::string Target::display() const {
   return options_.display();
 }
 
+std::string Target::durable_name() const {
+  if (!sandbox_) return display();
+  const auto directory = flags_.to.substr(std::string_view(kSandbox).size());
+  std::error_code ignored;
+  return kSandbox + std::filesystem::absolute(directory, ignored).lexically_normal().string();
+}
+
 std::optional<data::Precision> Target::wanted_precision() const {
   return data::precision_from_name(flags_.db_precision);
 }
@@ -183,6 +190,7 @@ client::Connection Target::connect_without_database(const std::stop_token& stop,
     throw Error(Errc::config,
                 fmt::format("--to {}: name the database behind the host, for instance {}mydb", redact(flags_.to),
                             redact(flags_.to) + (flags_.to.ends_with('/') ? "" : "/")));
+  options_.stop = stop;
   client::Options without_database = options_;
   without_database.database.clear();
   Backoff backoff;
@@ -190,7 +198,6 @@ client::Connection Target::connect_without_database(const std::stop_token& stop,
     try {
       return client::Connection::open(without_database);
     } catch (const Error& error) {
-  options_.stop = stop;
       const bool may_come = error.code() == Errc::unreachable || error.code() == Errc::timeout;
       if (!flags_.wait || !may_come || stop.stop_requested()) throw;
       if (!std::exchange(told, true)) say(fmt::format("waiting for the server: {}", error.what()));
@@ -208,12 +215,14 @@ Target::Database Target::prepare_database(const std::function<data::Precision()>
   auto connection = connect_without_database(stop, say);
   const std::string name = options_.database;
   const auto look = [&]() -> std::optional<Database> {
-    auto rows = connection.query("SELECT `precision`, `keep` FROM information_schema.ins_databases WHERE name = " +
-                                 data::quote_text(name));
+    auto rows =
+        connection.query("SELECT `precision`, `keep`, create_time FROM information_schema.ins_databases WHERE name = " +
+                         data::quote_text(name));
     std::optional<Database> found;
     while (rows.next()) {
       found.emplace();
       found->precision = data::precision_from_name(rows.text(0)).value_or(data::Precision::milliseconds);
+      if (!rows.is_null(2)) found->made = std::to_string(rows.integer(2));
       if (const auto keep = keep_minutes(rows.text(1)); keep > 0) {
         const auto now =
             std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch())

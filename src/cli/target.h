@@ -51,6 +51,8 @@ class Target {
 
   [[nodiscard]] bool is_null() const noexcept { return null_; }
   [[nodiscard]] std::string display() const;
+  /// The same for a later run from another folder: a sandbox by its absolute path.
+  [[nodiscard]] std::string durable_name() const;
   [[nodiscard]] const client::Options& options() const noexcept { return options_; }
   /// Whether a missing database is made: --create-database, and always in a sandbox.
   [[nodiscard]] bool makes_database() const noexcept { return flags_.create_database || sandbox_; }
@@ -61,6 +63,7 @@ class Target {
     data::Precision precision = data::Precision::milliseconds;
     std::int64_t first_ns = INT64_MIN;  ///< earliest time it takes, by its KEEP
     std::int64_t last_ns = INT64_MAX;
+    std::string made;  ///< when, in milliseconds since 1970 as the server says it; empty: it does not say
   };
   using Say = std::function<void(const std::string&)>;
   /// Reaches the server (5 s; with --wait until it is there), in no database. Throws Error; a target without a database
@@ -86,10 +89,10 @@ class Target {
   bool null_ = false;
   bool sandbox_ = false;
   client::Options options_;
+  std::shared_ptr<sink::TargetState> state_;  // shared by the catalog and all writers
   std::unique_ptr<sandbox::Server> server_;
 };
 
-  std::shared_ptr<sink::TargetState> state_;  // shared by the catalog and all writers
 /// How --write schemaless sends: `precision` and `table_name_key` as the flags have them.
 sink::SchemalessWriter::Settings schemaless_settings(const std::string& precision, const std::string& table_name_key,
                                                      int ttl_days);
