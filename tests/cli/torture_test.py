@@ -1,6 +1,7 @@
 """The short version of tools/torture: a few disturbances of each kind, and that the oracle sees what it should."""
 
 import argparse
+import concurrent.futures
 import copy
 import pathlib
 import random
@@ -16,7 +17,13 @@ from torture import campaign, inputs, oracle, proxy, world  # noqa: E402
 
 
 class Torture(unittest.TestCase):
-    """Cycles of each kind with fixed seeds. A cycle that fails says how to run it alone."""
+    """Cycles of each kind with fixed seeds. A cycle that fails says how to run it alone.
+
+    All kinds run at the same time, from the start: most of a cycle is waiting.
+    """
+
+    # Kind: how many disturbances.
+    COUNTS = {"kills": 8, "faults": 6, "failover": 4, "restarts": 4, "disks": 2, "clocks": 4, "rotations": 6}
 
     @classmethod
     def setUpClass(cls):
@@ -26,41 +33,45 @@ class Torture(unittest.TestCase):
                                   sanitized=support.OPTIONS.sanitized)
         cls.house = campaign.House(settings, ["line_growing", "csv_gz", "json"])
         cls.addClassCleanup(cls.house.close)
+        threads = concurrent.futures.ThreadPoolExecutor(len(cls.COUNTS))
+        cls.running = {kind: threads.submit(campaign.run_kind, cls.house, kind, count, 1, 1, True, cls.reproduce,
+                                            lambda *_: None) for kind, count in cls.COUNTS.items()}
 
-    def torture(self, kind, count, jobs):
-        def reproduce(kind, seed):
-            return (f"tools/torture --program {support.OPTIONS.program} --kind {kind} --seed {seed} --count 1 "
-                    f"--inputs {','.join(self.house.scenarios)}")
+    @classmethod
+    def reproduce(cls, kind, seed):
+        return (f"tools/torture --program {support.OPTIONS.program} --kind {kind} --seed {seed} --count 1 "
+                f"--inputs {','.join(cls.house.scenarios)}")
 
-        tally = campaign.run_kind(self.house, kind, count, 1, jobs, True, reproduce, lambda *_: None).as_json()
+    def torture(self, kind):
+        tally = self.running[kind].result().as_json()
         if tally["cycles"] == 0 and "skipped" in tally:
             self.skipTest("; ".join(tally["skipped"]))
         self.assertEqual(tally["failed"], [])
         self.assertEqual((tally["rows"]["lost"], tally["rows"]["doubled"], tally["rows"]["different"], tally["hangs"]),
                          (0, 0, 0, 0))
-        self.assertGreaterEqual(tally["disturbances"], count)
+        self.assertGreaterEqual(tally["disturbances"], self.COUNTS[kind])
         self.assertGreater(tally["rows"]["expected"], 0)
 
     def test_loaders_that_are_killed(self):
-        self.torture("kills", 8, jobs=2)
+        self.torture("kills")
 
     def test_disks_that_are_full(self):
-        self.torture("disks", 2, jobs=2)
+        self.torture("disks")
 
     def test_clocks_that_jump(self):
-        self.torture("clocks", 4, jobs=1)
+        self.torture("clocks")
 
     def test_logs_that_are_rotated(self):
-        self.torture("rotations", 6, jobs=2)
+        self.torture("rotations")
 
     def test_networks_that_fail(self):
-        self.torture("faults", 6, jobs=3)
+        self.torture("faults")
 
     def test_endpoints_that_die_in_turn(self):
-        self.torture("failover", 4, jobs=1)
+        self.torture("failover")
 
     def test_servers_that_are_killed(self):
-        self.torture("restarts", 4, jobs=2)
+        self.torture("restarts")
 
 
 class Instruments(unittest.TestCase):

@@ -118,7 +118,7 @@ class Cycle:
         requests = self.report().get("requests", {})
         self.retries, self.reconnects = requests.get("retries", 0), requests.get("reconnects", 0)
         problems = []
-        for look in (lambda: oracle.check_ledger(self.report(), truth), lambda: self._check_rejects(truth)):
+        for look in (lambda: oracle.check_ledger(self.report(), truth), self.check_rejects):
             try:
                 look()
             except Problem as problem:
@@ -136,8 +136,8 @@ class Cycle:
         if self.difference.notes:
             raise Problem("rows", "; ".join(self.difference.notes))
 
-    def _check_rejects(self, truth):
-        self.rejects_again = oracle.check_rejects(self.rejects_path, truth)
+    def check_rejects(self):
+        self.rejects_again = oracle.check_rejects(self.rejects_path, self.scenario.truth)
 
     # --- for the run ---
 

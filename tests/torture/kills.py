@@ -57,6 +57,12 @@ class Kills(Cycle):
             run = self._start()
         while self.not_begun(run):
             run = self._start()
+        if run.finish() == 0 and "already loaded" in "".join(run.texts()):
+            # The kill came behind the last commit of the journal: there is nothing to do, and no report of it.
+            self.say("the attempt before had come to its end")
+            self.check_rows(server, database)
+            self.check_rejects()
+            return
         self.expect_status(run, run.finish(), scenario.truth.status)
         self.check(server, database)
         if self.rng.random() < 0.2:
