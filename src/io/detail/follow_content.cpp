@@ -221,6 +221,10 @@ void FollowRotation::skip_to_end(Tracked& file) {
 /// A new file under a name of the sources, after the generations of that name that nobody saw.
 void FollowRotation::begin_place(const FoundFile& where, const std::vector<FoundFile>& fresh) {
   Tracked* before = table_.newest(where.path);
+  if (rotation_base(name_of(where.path)) != name_of(where.path)) {  // one that has come and gone itself
+    begin(where, where.path);
+    return;
+  }
   if (before == nullptr) {
     for (const FoundFile& old : siblings(where.path, where.real, true)) before_[key_of(old)] = old.mtime_ns;
     begin(where, where.path);
@@ -261,7 +265,7 @@ bool FollowRotation::directory_changed(const std::string& directory) {
 void FollowRotation::take_siblings() {
   const std::vector<Tracked*> live = table_.live();
   for (Tracked* file : live) {
-    if (file->state != FileState::following || table_.newest(file->info.path) != file) continue;
+    if (file->state != FileState::following || file->rotated || table_.newest(file->info.path) != file) continue;
     const bool changed = directory_changed(std::string(directory_of(file->info.path)));
     if (changed && (!first_ || !options_.known.empty())) {
       FoundFile where;
@@ -501,6 +505,12 @@ void FollowRotation::look(Tracked& file) {
   }
   if (error != 0) {
     tell_trouble(file, errno_text(error));
+    return;
+  }
+  if (file.rotated && file.info.head_bytes == 0 && file.fd.get() < 0 && now.size > 0) {
+    // It was empty; its name and inode serve another one now, for all that is known of it. The next scan says which.
+    table_.unbind(file);
+    table_.finish(file);
     return;
   }
   const bool plain = !file.info.compressed;
