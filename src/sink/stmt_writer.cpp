@@ -199,7 +199,9 @@ void StmtWriter::write(Window& window) {
       auto failure = bind(request, turn, next.built);
       const unsigned deliveries = deliveries_;
       land(flight);
-      // When the one before had to be delivered on its own, what was bound here is gone and is bound again.
+      // When the one before had to be delivered on its own, what was bound here is gone and is bound again, and what
+      // this one was told is of a connection that is gone.
+      if (deliveries != deliveries_) failure.reset();
       if (!failure && deliveries == deliveries_) failure = lost_connection();
       if (!failure && deliveries == deliveries_) {
         try {

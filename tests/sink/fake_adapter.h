@@ -24,7 +24,7 @@ class FakeAdapter {
  public:
   /// What becomes of a request.
   struct Fate {
-    enum class Kind { go_on, refuse, drop_before, drop_after, silent } kind = Kind::go_on;
+    enum class Kind { go_on, refuse, drop_before, drop_after, silent, half_answer, nonsense } kind = Kind::go_on;
     int code = 0;
     std::string message = "because";
   };
@@ -47,10 +47,24 @@ class FakeAdapter {
   using Described = std::vector<std::tuple<std::string, std::string, std::int32_t>>;
   using Describe = std::function<Described()>;
 
-  explicit FakeAdapter(Decide decide = {}, Describe describe = {})
+  /// How a connection begins.
+  struct Greeting {
+    enum class Kind { go_on, drop, silent, silent_login, unavailable, refuse_login } kind = Kind::go_on;
+    int code = 0;
+    std::string text = {};  ///< of a refusal; of `unavailable` the Retry-After
+  };
+  /// For each connection by its number, from 0.
+  using Greet = std::function<Greeting(std::size_t)>;
+
+  /// `database`: another adapter, of which this one is a twin in front of the same database.
+  explicit FakeAdapter(Decide decide = {}, Describe describe = {}, Greet greet = {}, FakeAdapter* database = nullptr)
       : decide_(std::move(decide)),
         describe_(std::move(describe)),
-        server_([this](client::Peer& peer, std::size_t) { serve(peer); }) {}
+        greet_(std::move(greet)),
+        database_(database == nullptr ? this : database),
+        server_([this](client::Peer& peer, std::size_t index) {
+          if (welcome(peer, index)) serve(peer);
+        }) {}
 
   [[nodiscard]] client::Options options() const {
     auto options = client::Options::parse(server_.dsn("/db"));
@@ -67,6 +81,7 @@ class FakeAdapter {
   std::vector<std::pair<std::string, std::int64_t>> order;  ///< rows as executed, resent ones again
   std::map<std::string, int> counts;                        ///< requests by action
   std::vector<std::string> prepared;
+  std::vector<std::string> precisions;  ///< of schemaless requests, as applied
 
  private:
   struct Bound {
@@ -87,6 +102,11 @@ class FakeAdapter {
       case Fate::Kind::refuse: peer.refuse(message, step.action, fate.code, fate.message); return false;
       case Fate::Kind::drop_before: peer.drop(); return false;
       case Fate::Kind::silent: return false;
+      case Fate::Kind::half_answer:
+        peer.write(std::string("\x81\x7E\x10\x00{\"code\":0,", 14));
+        peer.drop();
+        return false;
+      case Fate::Kind::nonsense: peer.send_text("what?"); return false;
       default: return true;
     }
   }
@@ -132,25 +152,53 @@ class FakeAdapter {
 
   void apply(const Bound& bound) {
     const auto bind = wire::decode_stmt2_bind(bound.message);
-    const std::lock_guard lock(mutex);
+    const std::lock_guard lock(database_->mutex);
+    auto& rows_of_all = database_->store;
     for (const auto& table : bind->tables) {
       const std::string child(table.name);
       std::vector<std::int64_t> times;
       table.columns[0].for_each([&](std::uint32_t, wire::CellState, std::string_view bytes) {
         times.push_back(wire::load<std::int64_t>(bytes.data()));
-        order.emplace_back(child, times.back());
+        database_->order.emplace_back(child, times.back());
       });
       for (std::size_t c = 1; c < table.columns.size(); ++c)
         table.columns[c].for_each([&](std::uint32_t row, wire::CellState state, std::string_view bytes) {
           if (state != wire::CellState::not_given)
-            store[child][{times[row], ""}][bound.columns.at(c)] =
+            rows_of_all[child][{times[row], ""}][bound.columns.at(c)] =
                 state == wire::CellState::null ? "null" : std::string(bytes);
         });
     }
   }
 
+  bool welcome(client::Peer& peer, std::size_t index) {
+    Greeting greeting;
+    {
+      const std::lock_guard lock(mutex);
+      if (greet_) greeting = greet_(index);
+    }
+    using Kind = Greeting::Kind;
+    if (greeting.kind == Kind::go_on) {
+      peer.log_in();
+      return true;
+    }
+    if (greeting.kind == Kind::drop) peer.drop();
+    if (greeting.kind == Kind::silent) {
+      for (;;) peer.read_some();
+    }
+    if (greeting.kind == Kind::unavailable) {
+      peer.read_head();
+      peer.write("HTTP/1.1 503 Service Unavailable\r\nRetry-After: " + greeting.text + "\r\nContent-Length: 0\r\n\r\n");
+      return false;
+    }
+    peer.upgrade();
+    peer.answer(peer.receive(), "version", "\"version\":\"3.3.7.5\"");
+    const auto login = peer.receive();
+    if (greeting.kind == Kind::refuse_login) peer.refuse(login, "conn", greeting.code, greeting.text);
+    peer.wait_for_end();
+    return false;
+  }
+
   void serve(client::Peer& peer) {
-    peer.log_in();
     std::map<std::uint64_t, Bound> statements;
     for (std::uint64_t next_id = 1;;) {
       const auto message = peer.receive();
@@ -213,6 +261,7 @@ class FakeAdapter {
       } else if (step.action == "insert") {
         const std::lock_guard lock(mutex);
         lines.push_back(step.text);
+        precisions.push_back(args.value("precision", ""));
         members = "\"affected_rows\":1,\"total_rows\":1";
       } else {
         throw std::runtime_error("unknown action " + step.action);
@@ -224,6 +273,8 @@ class FakeAdapter {
 
   Decide decide_;
   Describe describe_;
+  Greet greet_;
+  FakeAdapter* const database_;
   std::size_t steps_ = 0;
   Described described_;
   client::ScriptedServer server_;

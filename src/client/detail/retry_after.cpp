@@ -70,8 +70,11 @@ std::optional<milliseconds> parse_retry_after(std::string_view value, std::chron
   if (const auto time = number(value)) return seconds(std::min(*time, kMost));
   const auto when = date(value);
   if (!when) return std::nullopt;
-  const auto wait = std::chrono::ceil<milliseconds>(*when - now);
-  return std::clamp<milliseconds>(wait, milliseconds(0), seconds(kMost));
+  // In whole seconds first: a date far away is more nanoseconds than there are numbers.
+  const auto present = std::chrono::floor<milliseconds>(now);
+  const auto whole = std::chrono::floor<seconds>(present);
+  const auto wait = std::clamp<seconds>(*when - whole, seconds(0), seconds(kMost));
+  return std::max<milliseconds>(milliseconds(0), wait - (present - whole));
 }
 
 }  // namespace penstock::client::detail
