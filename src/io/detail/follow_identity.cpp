@@ -185,6 +185,8 @@ bool extend_head(int fd, std::uint64_t size, FollowedFile& known) {
   return true;
 }
 
+bool is_weak(const FollowedFile& known) noexcept { return known.offset == 0 && known.head_bytes < kMarkBytes / 4; }
+
 bool read_head(const ContentFile& file, std::string& head) {
   if (file.compressed) {
     try {

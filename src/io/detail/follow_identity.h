@@ -47,6 +47,10 @@ Match compare_as_prefix(const ContentFile& copy, int whole);
 /// Reads the head of a plain file again if it can be longer now. False: it is not the same head any more.
 bool extend_head(int fd, std::uint64_t size, FollowedFile& known);
 
+/// True when nothing was read of a file and so little seen that others may well begin like it. It need not be found
+/// again: what it holds is new, under whatever name.
+bool is_weak(const FollowedFile& known) noexcept;
+
 /// The first min(1024, size) bytes of the content. False: cannot be read.
 bool read_head(const ContentFile& file, std::string& head);
 

@@ -240,7 +240,7 @@ void FollowRotation::meet_lost(std::vector<FoundFile>& fresh) {
     }
     if (find_by_content(*file)) continue;
     const std::uint64_t lost = known.compressed ? known.size : known.size - std::min(known.size, known.offset);
-    if (lost > 0) {
+    if (lost > 0 && !is_weak(known)) {
       table_.tell(FollowCode::vanished, file, known.path, lost,
                   in_quotes(known.path) + " is gone, and no copy of it was found; it was read up to byte " +
                       std::to_string(known.offset) + " and had " + std::to_string(known.size));
@@ -261,12 +261,15 @@ void FollowRotation::settle_copies(std::vector<FoundFile>& fresh) {
     }
     const bool changed = now.size != copy.where.size || now.mtime_ns != copy.where.mtime_ns;
     const bool overdue = copy.waits && table_.now() >= copy.checked + options_.finish_after;
-    if (!changed && !overdue) {
+    FoundFile source;
+    source.path = now.path.substr(0, now.path.rfind('.'));
+    const bool made = copy.waits && look_at(source) != 0;  // what it was made of is gone: it is done
+    if (!changed && !overdue && !made) {
       recheck_ |= copy.waits;
       ++place;
       continue;
     }
-    if (table_.now() < copy.checked + options_.poll) {
+    if (!made && table_.now() < copy.checked + options_.poll) {
       recheck_ = true;
       ++place;
       continue;

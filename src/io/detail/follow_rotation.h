@@ -80,6 +80,7 @@ class FollowRotation {
   void adopt(Tracked& file, const FoundFile& copy, bool compressed);
   Known known_content(const FoundFile& where, bool of_source);
   Known recognised(const FoundFile& where, Tracked& file, Match match, bool compressed, bool of_source);
+  bool wait_for(const FoundFile& where, bool of_source);
   void keep_copy(const FoundFile& where, Tracked* of, bool of_source, bool waits);
   Match compare_with(const FoundFile& where, Tracked& file, bool& compressed);
   Match compare_live(const FoundFile& where, Tracked& file);
