@@ -20,6 +20,7 @@ namespace penstock::cli {
 namespace {
 
 constexpr std::size_t kHead = std::size_t{1} << 20;
+constexpr int kWaitsForRecords = 50;  // of ReadOptions::linger each
 
 std::int64_t from_ns(std::int64_t ns, data::Precision unit) {
   if (ns == INT64_MIN || ns == INT64_MAX) return ns;
@@ -131,6 +132,12 @@ SourceOpener::Probed SourceOpener::look_at(const io::Input& input) {
     note(fmt::format("{}: influx-csv (the text begins with annotations of InfluxDB)", input.name));
   }
   if (probed.format == format::Format::ndjson) csv_.treat_as_ndjson(input);
+  // A header alone shows no types: a pipe that pauses behind it is waited for, within reason.
+  if (has_columns(probed.format) && input.standard_input)
+    for (int wait = 0; wait < kWaitsForRecords; ++wait) {
+      const auto seen = probed.reader->peek(kHead);
+      if (std::count(seen.begin(), seen.end(), '\n') >= 2) break;
+    }
   return probed;
 }
 

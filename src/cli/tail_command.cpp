@@ -65,6 +65,8 @@ struct TailFlags {
 constexpr auto kForever = std::chrono::milliseconds(std::chrono::hours(24 * 365 * 100));
 // Not reaching the target for this long makes the health endpoint say so.
 constexpr auto kUnwell = std::chrono::seconds(10);
+// Between two lines of the log about rejects.
+constexpr auto kRejectsPause = std::chrono::seconds(30);
 
 // Flags after they were checked.
 struct TailPlan {
@@ -161,7 +163,8 @@ class Tail {
         budget_(plan_.memory),
         ledger_(0),
         rejects_(plan_.rejects, {}),
-        opener_(plan_.source, registry_, &budget_),
+        arrivals_([this](std::uint32_t source) { keep_arrivals(source); }),
+        opener_(with_arrivals(plan_.source), registry_, &budget_),
         row_rate_(plan_.rate.rows_per_second),
         byte_rate_(plan_.rate.bytes_per_second),
         observer_(counters_, latencies_, rejects_, row_rate_, byte_rate_, stop_.get_token()) {}
@@ -171,9 +174,17 @@ class Tail {
  private:
   data::Precision needed_precision();
   void prepare_target();
+  SourceOptions with_arrivals(SourceOptions options) {
+    options.record_clock = [this](std::uint32_t source, std::uint64_t offset) {
+      return arrivals_.time_of(source, offset);
+    };
+    return options;
+  }
+  void keep_arrivals(std::uint32_t source);
   void open_journal();
   void restore_rejects();
   pipeline::Checkpointer::Options checkpoints();
+  void tell_rejects();
   std::unique_ptr<sink::Writer> make_writer();
   report::Gauges look() const;
   void write_last_checkpoint(pipeline::Checkpointer& checkpointer, pipeline::RunResult& result);
@@ -188,6 +199,7 @@ class Tail {
   report::Histogram latencies_;
   pipeline::Ledger ledger_;
   pipeline::Rejects rejects_;
+  ArrivalTimes arrivals_;
   SourceOpener opener_;
   RateLimiter row_rate_;
   RateLimiter byte_rate_;
@@ -198,14 +210,19 @@ class Tail {
   std::unique_ptr<pipeline::Journal> journal_;
   std::vector<pipeline::JournalSource> known_;
   std::unique_ptr<TailFeed> feed_;
+  std::uint64_t rejects_told_ = 0;
+  Clock::time_point next_rejects_;
   std::atomic<Clock::rep> last_checkpoint_{Clock::now().time_since_epoch().count()};
 };
 
 // Of a database that is to be made: what the first file shows, or else what the flags say of the format.
 data::Precision Tail::needed_precision() {
+  // With an opener of its own: what a file shows now is not all that it will show when it is read.
+  schema::Registry registry;
+  SourceOpener prober(plan_.source, registry, nullptr);
   for (const auto& source : flags_.source.sources) {
     try {
-      for (const auto& input : io::expand_inputs(std::vector{source})) return opener_.probe(input);
+      for (const auto& input : io::expand_inputs(std::vector{source})) return prober.probe(input);
     } catch (const Error& error) {
       if (error.code() != Errc::io && error.code() != Errc::config) throw;  // not there yet, or not readable yet
     }
@@ -274,6 +291,12 @@ void Tail::open_journal() {
   journal_->go_on(ids);
 }
 
+void Tail::keep_arrivals(std::uint32_t source) {
+  if (!journal_) return;
+  feed_->describe(source);
+  journal_->commit();
+}
+
 // Rejects that were written down and are read again must not stand there twice.
 void Tail::restore_rejects() {
   if (!journal_) return;
@@ -298,8 +321,27 @@ pipeline::Checkpointer::Options Tail::checkpoints() {
     return pipeline::Checkpointer::Options::Tail();
   };
   options.on_failure = [this] { stop_.request_stop(); };
-  options.done = [this] { last_checkpoint_ = Clock::now().time_since_epoch().count(); };
+  options.done = [this] {
+    last_checkpoint_ = Clock::now().time_since_epoch().count();
+    tell_rejects();
+  };
   return options;
+}
+
+// Not one by one: a source that went wrong would fill the log. By the checkpointer's thread.
+void Tail::tell_rejects() {
+  const auto count = rejects_.count();
+  const auto now = Clock::now();
+  if (count == rejects_told_ || now < next_rejects_) return;
+  next_rejects_ = now + kRejectsPause;
+  const auto groups = rejects_.groups();
+  const auto& most = groups.front();
+  log_event(LogLevel::warning, "rows.rejected",
+            fmt::format("{} records were rejected, {} in all, most of them ({}): {} (first: {}); they are in {}",
+                        format_count(count - rejects_told_), format_count(count), format_count(most.count), most.reason,
+                        most.first, rejects_.location()),
+            {{"new", static_cast<std::int64_t>(count - rejects_told_)}, {"total", static_cast<std::int64_t>(count)}});
+  rejects_told_ = count;
 }
 
 void Tail::write_last_checkpoint(pipeline::Checkpointer& checkpointer, pipeline::RunResult& result) {
@@ -351,8 +393,10 @@ int Tail::run() {
     growth_ = std::make_unique<schema::Growth>(*catalog_, registry_, growth);
   }
   plan_.follow.budget = &budget_;
-  feed_ = std::make_unique<TailFeed>(plan_.follow, known_, opener_, TailFeed::Books{ledger_, rejects_, journal_.get()});
+  feed_ = std::make_unique<TailFeed>(plan_.follow, known_, opener_,
+                                     TailFeed::Books{ledger_, rejects_, arrivals_, journal_.get()});
   restore_rejects();
+  rejects_told_ = rejects_.count();
   pipeline::RunResult result;
   {
     pipeline::LaneGroup lanes(plan_.lanes, plan_.lane, budget_, ledger_, counters_, registry_,
@@ -386,7 +430,8 @@ int Tail::run() {
 }
 
 int Tail::ended(const pipeline::RunResult& result) {
-  const auto rows = ledger_.total();
+  auto rows = ledger_.total();
+  for (const auto& source : known_) rows -= source.settled.rows;  // of the runs before
   const int signal = SignalGuard::received();
   int status = kOk;
   std::string why = signal == SIGHUP ? "the configuration is read again" : "everything that was read is written";

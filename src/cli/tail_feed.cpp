@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "format/payload.h"
 
 namespace penstock::cli {
 namespace {
@@ -33,12 +34,10 @@ LogLevel level_of(io::FollowCode code) {
 }
 
 // What the follower knows of a file beyond what a journal has a place for.
-std::string to_extra(const io::FollowedFile& file) {
-  return nlohmann::json{{"place", file.place},
-                        {"head_hash", file.head_hash},
-                        {"tail_offset", file.tail_offset},
-                        {"tail_hash", file.tail_hash},
-                        {"compressed", file.compressed}}
+std::string to_extra(const io::FollowedFile& file, const std::string& arrivals) {
+  return nlohmann::json{
+      {"place", file.place},         {"head_hash", file.head_hash},   {"tail_offset", file.tail_offset},
+      {"tail_hash", file.tail_hash}, {"compressed", file.compressed}, {"arrivals", arrivals}}
       .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
@@ -72,6 +71,9 @@ TailFeed::TailFeed(io::FollowOptions options, const std::vector<pipeline::Journa
     options.known.push_back(to_file(source));
     add(options.known.back().id, options.known.back().path, source.settled);
     files_.back().format = source.format;
+    const auto extra = nlohmann::json::parse(source.extra, nullptr, false);
+    if (extra.is_object())
+      books_.arrivals.restore(static_cast<std::uint32_t>(files_.size() - 1), extra.value("arrivals", std::string()));
   }
   options.prepare = [this](const io::FollowedFile& file, const std::string& path) { return prepare(file, path); };
   options.event = [this](const io::FollowEvent& event) { on_event(event); };
@@ -145,6 +147,7 @@ void TailFeed::on_event(const io::FollowEvent& event) {
     files_[source].path = file.path;
   }
   if (event.code == io::FollowCode::finished) books_.ledger.finish(source, handed_out_);
+  if (event.code == io::FollowCode::found) unknown_to_journal_ = true;
   describe(source);
 }
 
@@ -156,8 +159,11 @@ bool TailFeed::next(io::Chunk& chunk, Reading& reading, const std::stop_token& s
   const auto outcome = follower_->next(chunk, stop);
   if (refused_) std::rethrow_exception(std::exchange(refused_, nullptr));
   if (outcome != io::Follower::Next::chunk) return false;
+  // Before a row of a file is sent, the file is known: after a crash it is looked for under whatever name it has then.
+  if (std::exchange(unknown_to_journal_, false) && books_.journal != nullptr) books_.journal->commit();
   chunk.source = source_of(follower_->describe(chunk.source));
   chunk.seq = handed_out_++;
+  books_.arrivals.note_read(chunk.source, chunk.offset, chunk.offset + chunk.text.size(), format::system_time());
   const std::lock_guard lock(mutex_);
   reading = files_[chunk.source].reading;
   return true;
@@ -189,8 +195,9 @@ void TailFeed::describe(std::uint32_t source) {
   row.identity.mtime_ns = file.mtime_ns;
   row.identity.head_bytes = file.head_bytes;
   row.identity.head_hash = fmt::format("{:016x}", file.head_hash);
-  row.extra = to_extra(file);
   row.settled = books_.ledger.settled(source);
+  books_.arrivals.forget_before(source, row.settled.offset);
+  row.extra = to_extra(file, books_.arrivals.state(source));
   books_.journal->describe(source, row);
 }
 

@@ -10,6 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "cli/arrival_times.h"
 #include "cli/sources.h"
 #include "io/follow.h"
 #include "pipeline/journal.h"
@@ -27,6 +28,7 @@ class TailFeed : public pipeline::Feed {
   struct Books {
     pipeline::Ledger& ledger;
     pipeline::Rejects& rejects;
+    ArrivalTimes& arrivals;
     pipeline::Journal* journal = nullptr;  ///< nullptr: none
   };
   /// `known`: the journal's sources; they become the first sources of the ledger, in their order. FollowOptions::known,
@@ -62,6 +64,7 @@ class TailFeed : public pipeline::Feed {
   std::vector<File> files_;   // by source
   std::unordered_map<std::uint32_t, std::uint32_t> by_id_;  // source of the follower's id
   std::uint64_t handed_out_ = 0;                            // chunks
+  bool unknown_to_journal_ = false;                         // a file was found that is not written down yet
   std::exception_ptr refused_;                              // what is wrong with the configuration, found out at a file
   std::chrono::steady_clock::time_point next_sweep_;
   std::unique_ptr<io::Follower> follower_;  // last: it calls back

@@ -15,6 +15,16 @@ SourceRows& SourceRows::operator+=(const SourceRows& other) noexcept {
   return *this;
 }
 
+SourceRows& SourceRows::operator-=(const SourceRows& other) noexcept {
+  read -= other.read;
+  written -= other.written;
+  rejected -= other.rejected;
+  left_out -= other.left_out;
+  merged -= other.merged;
+  text_bytes -= other.text_bytes;
+  return *this;
+}
+
 std::uint32_t Ledger::add_source(const Settled& begin) {
   const std::lock_guard lock(mutex_);
   sources_.push_back({begin.rows, begin, false});

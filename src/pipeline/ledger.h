@@ -16,6 +16,7 @@ struct SourceRows {
   std::uint64_t merged = 0;
   std::uint64_t text_bytes = 0;
   SourceRows& operator+=(const SourceRows& other) noexcept;
+  SourceRows& operator-=(const SourceRows& other) noexcept;
   [[nodiscard]] std::uint64_t not_done() const noexcept { return read - written - rejected - left_out; }
 };
 
