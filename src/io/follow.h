@@ -112,6 +112,11 @@ struct FollowOptions {
 /// - Generations that came and went between two looks, or while nothing ran, are looked for beside the newest known
 ///   one: files with a rotated name (digits behind `.`, `-` or `_`), not older than it, with unknown content.
 /// - A compressed file that matches a source is read once from its start; one whose content was read before is not.
+/// - A file that was empty when it was seen last, or of which little was seen and nothing read, is not looked for: what
+///   its name (or another) holds now is read from its start.
+/// - Nothing is read twice but for rare cases: many rotations by copying between two looks, of files that had hardly
+/// been
+///   read. Nothing that can still be found is left out.
 /// - What cannot be found again: a file that was deleted (not renamed) while no descriptor of it was open
 ///   (max_open_files, newest first; files that have lost their name keep theirs).
 /// - While nobody calls next(), nothing is read.
@@ -136,7 +141,7 @@ class Follower {
 
   /// What is known of a file. Throws std::out_of_range for an id that was not handed out.
   [[nodiscard]] FollowedFile describe(std::uint32_t id) const;
-  /// All files, finished ones too as long as their content is still there under some name; by id.
+  /// All files that were ever known, finished ones too (their content is recognised by them); by id.
   [[nodiscard]] std::vector<FollowedFile> files() const;
   /// Of all files that are not finished.
   [[nodiscard]] std::vector<FollowLag> lag() const;

@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -26,6 +27,27 @@ std::string why_not(int error_number) {
   }
 }
 
+/// File systems whose files change without a notice when another machine (or the process behind FUSE) writes to them.
+bool changes_silently(const char* directory) {
+  struct statfs system {};
+  if (::statfs(directory, &system) != 0) return true;
+  switch (static_cast<std::uint64_t>(system.f_type) & 0xffffffffU) {
+    case 0x6969:      // NFS
+    case 0x517b:      // SMB
+    case 0xff534d42:  // CIFS
+    case 0xfe534d42:  // SMB2
+    case 0x65735546:  // FUSE
+    case 0x01021997:  // 9p
+    case 0x00c36400:  // Ceph
+    case 0x0bd00bd0:  // Lustre
+    case 0x5346414f:  // AFS
+    case 0x01161970:  // GFS2
+    case 0x7461636f:  // OCFS2
+      return true;
+    default: return false;
+  }
+}
+
 }  // namespace
 
 FollowWatch::FollowWatch(bool use_inotify) : wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
@@ -38,6 +60,7 @@ FollowWatch::FollowWatch(bool use_inotify) : wake_(::eventfd(0, EFD_CLOEXEC | EF
 bool FollowWatch::add(const std::string& directory) {
   if (inotify_.get() < 0) return false;
   const char* name = directory.empty() ? "." : directory.c_str();
+  if (changes_silently(name)) return false;
   const int watch = ::inotify_add_watch(inotify_.get(), name, kContent | kEntries | kSelf | IN_ONLYDIR);
   if (watch < 0) {
     if (errno == ENOSPC || errno == ENOMEM) failure_ = why_not(errno);
