@@ -106,8 +106,10 @@ def run_kind(house, kind, count, first_seed, jobs, keep_going, reproduce, tell):
             cycle = KINDS[kind](house, seed).run()
             with lock:
                 tally.add(cycle, reproduce(kind, seed))
-                # A machine that cannot do it will not be able with the next seed either.
+                # A machine that cannot do it will not be able with the next seed either, and where nothing works
+                # nothing is found by going on.
                 state["stop"] |= bool(cycle.problem) and not keep_going or sum(tally.skips.values()) >= 3
+                state["stop"] |= len(tally.failed) >= 20 and 2 * len(tally.failed) > tally.cycles
                 tell(tally, cycle)
 
     # Daemons: when this is interrupted, House.close() ends what they started, and nobody waits for them.
