@@ -244,7 +244,9 @@ bool FollowRotation::find_by_content(Tracked& file) {
   std::optional<FoundFile> best;
   bool best_compressed = false;
   for (const FoundFile& one : candidates) {
-    const Tracked* holder = holder_of(one);
+    Tracked* holder = holder_of(one);
+    const bool live = holder != nullptr && holder->state != FileState::lost && holder->state != FileState::finished;
+    if (live && holder != &file && holder->fd.get() < 0 && is_other(one, *holder)) holder = nullptr;
     if (holder != nullptr && holder != &file && holder->state != FileState::lost && !is_weak(holder->info)) continue;
     bool compressed = false;
     if (compare_with(one, file, compressed) != Match::same) continue;
