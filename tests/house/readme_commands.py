@@ -150,6 +150,7 @@ def main():
             os.symlink(path.resolve(), pathlib.Path(directory, path.name))
         folders = [str(program.resolve().parent) for program in args.program]
         environment = {**os.environ, "PATH": os.pathsep.join([*folders, os.environ["PATH"]]), "HOME": directory,
+                       "XDG_STATE_HOME": os.path.join(directory, ".state"),
                        "TZ": "UTC", "LC_ALL": "C.UTF-8"}
         for block in blocks:
             if block.excluded:
