@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <charconv>
 #include <csignal>
-#include <fstream>
 #include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -25,6 +24,7 @@
 #include "cli/journal_load.h"
 #include "cli/observer.h"
 #include "cli/preflight.h"
+#include "cli/secrets.h"
 #include "cli/signals.h"
 #include "cli/sources.h"
 #include "cli/survey.h"
@@ -506,11 +506,9 @@ int Load::already_loaded() {
 }
 
 bool Load::write_report(const report::Summary& summary) const {
-  std::ofstream file(flags_.report, std::ios::binary | std::ios::trunc);
-  file << report::to_json(summary);
-  file.close();
-  if (!file) fmt::print(stderr, "penstock: cannot write the report '{}'\n", flags_.report);
-  return static_cast<bool>(file);
+  const auto failure = write_private(flags_.report, report::to_json(summary));
+  if (!failure.empty()) fmt::print(stderr, "penstock: cannot write the report '{}': {}\n", flags_.report, failure);
+  return failure.empty();
 }
 
 // Whether the run ended because a value contradicted a type that was only inferred. Then the sources of the super table

@@ -94,15 +94,15 @@ int run(std::vector<std::string>& arguments, bool read_settings) {
   } catch (const CLI::ParseError& error) {
     // Help and version are no errors; a wrong flag is, and says where help is.
     if (error.get_exit_code() == 0) return program.exit(error);
-    fmt::print(stderr, "penstock: {}\n", cli::explain(program, error));
+    fmt::print(stderr, "penstock: {}\n", cli::without_secrets(cli::explain(program, error)));
     const auto chosen = program.get_subcommands();
     fmt::print(stderr, "Try: penstock {}--help\n", chosen.empty() ? "" : chosen.front()->get_name() + " ");
     return cli::kUsage;
   } catch (const Error& error) {
-    fmt::print(stderr, "penstock: {}\n", error.what());
+    fmt::print(stderr, "penstock: {}\n", cli::without_secrets(error.what()));
     return status_of(error);
   } catch (const std::exception& error) {
-    fmt::print(stderr, "penstock: unexpected: {}\n", error.what());
+    fmt::print(stderr, "penstock: unexpected: {}\n", cli::without_secrets(error.what()));
     return cli::kStopped;
   }
   return status;

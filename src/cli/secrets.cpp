@@ -1,5 +1,6 @@
 #include "cli/secrets.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <termios.h>
@@ -90,6 +91,33 @@ void hide_secrets(int argc, char** argv) {
     hide_options(argv[i], text);
     hide_address(argv[i], text, scheme + 3);
   }
+}
+
+std::string without_secrets(std::string_view message) {
+  const auto separator = message.find("://");
+  if (separator == std::string_view::npos) return std::string(message);
+  auto begin = separator;
+  while (begin > 0 && (std::isalnum(static_cast<unsigned char>(message[begin - 1])) || message[begin - 1] == '+'))
+    --begin;
+  // A password may hold blanks and quotes: the last '@' decides.
+  const auto at = message.rfind('@');
+  auto end = message.find_first_of(" '\n", at == std::string_view::npos || at < separator ? separator : at);
+  if (end == std::string_view::npos) end = message.size();
+  return std::string(message.substr(0, begin)) + redact(message.substr(begin, end - begin)) +
+         without_secrets(message.substr(end));
+}
+
+std::string write_private(const std::string& path, std::string_view content) {
+  const int file = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  if (file < 0) return errno_text(errno);
+  std::string failure;
+  while (!content.empty() && failure.empty()) {
+    const auto written = write(file, content.data(), content.size());
+    if (written >= 0) content.remove_prefix(static_cast<std::size_t>(written));
+    else if (errno != EINTR) failure = errno_text(errno);
+  }
+  if (close(file) != 0 && failure.empty()) failure = errno_text(errno);
+  return failure;
 }
 
 std::string ask_secret(const std::string& prompt) {

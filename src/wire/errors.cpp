@@ -165,6 +165,7 @@ ErrorClass classify_adapter_text(std::string_view message) noexcept {
   if (message.find("server not connected") != std::string_view::npos) return reconnect;
   if (message.find("memory exceeds threshold") != std::string_view::npos ||
       message.find("get connection timeout") != std::string_view::npos ||
+      message.find("request wait ") != std::string_view::npos ||  // the limiter: "queue is full", "timeout"
       message.find("connection pool max wait") != std::string_view::npos)
     return pressure;
   if (message.find("whitelist") != std::string_view::npos) return fatal;
