@@ -466,6 +466,15 @@ std::vector<Rejects::Durable> Rejects::sync() {
   return changes;
 }
 
+void Rejects::make_durable() {
+  const std::lock_guard lock(mutex_);
+  for (const auto& file : files_) {
+    if (!file || !file->changed) continue;
+    file->records.sync();
+    file->reasons.sync();
+  }
+}
+
 bool Rejects::holding_back() const {
   const std::lock_guard lock(mutex_);
   return std::any_of(files_.begin(), files_.end(), [](const auto& file) { return file && !file->waiting.empty(); });

@@ -106,6 +106,8 @@ class Rejects {
   /// Everything put so far is on disk when this returns, but for what holding_back() tells of. Returns the files that
   /// have changed since the last call. Throws Error(Errc::io).
   std::vector<Durable> sync();
+  /// The same, but what has changed is still told by the next sync().
+  void make_durable();
   /// An oversized record is on its way to its file, and others of its source wait for its end.
   [[nodiscard]] bool holding_back() const;
 

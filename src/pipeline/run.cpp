@@ -106,7 +106,7 @@ RunResult run(const RunPlan& plan, std::stop_source stop) {
   }
   try {
     plan.rejects->drop_pieces();
-    plan.rejects->sync();
+    plan.rejects->make_durable();  // who keeps a journal asks for the changes
   } catch (...) {
     if (!result.error) result.error = std::current_exception();
   }
