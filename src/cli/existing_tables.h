@@ -28,16 +28,30 @@ class ExistingTables : public schema::Catalog {
 
   /// Throws Error(Errc::config), or Errc::limit, for a super table that holds rows when it is first asked for.
   Found describe(std::string_view name) override;
-  void create(const data::SuperTable& table) override { below_.create(table); }
-  void add(std::string_view table, Part part, const data::Column& column) override { below_.add(table, part, column); }
+  void create(const data::SuperTable& table) override {
+    check_frozen();
+    below_.create(table);
+  }
+  void add(std::string_view table, Part part, const data::Column& column) override {
+    check_frozen();
+    below_.add(table, part, column);
+  }
   void widen(std::string_view table, Part part, const data::Column& column) override {
+    check_frozen();
     below_.widen(table, part, column);
   }
+  /// From now on nothing is changed any more: what would be is refused. Not while others use this.
+  void freeze() noexcept { frozen_ = true; }
   /// A super table was not there when this run first asked for it.
   [[nodiscard]] bool is_new(std::string_view name) const;
 
  private:
+  void check_frozen() const {
+    if (frozen_) throw schema::ChangeRefused("the target is only looked at", 0);
+  }
+
   schema::Catalog& below_;
+  bool frozen_ = false;
   mutable std::mutex mutex_;
   FirstSeen& seen_;  // guarded by mutex_
   HoldsRows holds_rows_;

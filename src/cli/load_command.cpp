@@ -24,7 +24,6 @@
 #include "cli/journal_load.h"
 #include "cli/observer.h"
 #include "cli/preflight.h"
-#include "cli/secrets.h"
 #include "cli/signals.h"
 #include "cli/sources.h"
 #include "cli/survey.h"
@@ -217,6 +216,7 @@ class Load {
   [[nodiscard]] bool fails_if_not_empty() const { return flags_.on_existing == "fail-if-not-empty"; }
   bool table_holds_rows(const data::SuperTable& table);
   report::VerifySummary verify(const pipeline::RunResult& result, int signal);
+  std::string note_earlier_rows();
   std::unique_ptr<sink::Writer> make_writer();
   bool begins_anew(pipeline::RunResult& result);
   bool take_back(const std::string& table, bool resumed);
@@ -362,8 +362,42 @@ report::VerifySummary Load::verify(const pipeline::RunResult& result, int signal
   else if (!verification_) summary.not_done = "no source could be read";
   if (!summary.not_done.empty()) return summary;
   say(fmt::format("verifying {} rows", format_count(ledger_.total().written)));
+  const auto unseen = resumed() ? note_earlier_rows() : std::string();
   sink::Session session(target_->options(), plan_.write.retry_for, stop_.get_token());
-  return verification_->compare(session, *growth_, registry_, *catalog_);
+  summary = verification_->compare(session, *growth_, registry_, *catalog_);
+  if (!unseen.empty()) summary.only_part = "not all is known of the rows of earlier runs: " + unseen;
+  return summary;
+}
+
+// The rows that earlier runs of this load wrote are known by reading their part of the sources again. Returns why some
+// of them could not be found out.
+std::string Load::note_earlier_rows() {
+  try {
+    std::vector<LoadVerification::EarlierPart> parts;
+    std::string gone;
+    for (std::uint32_t i = 0; i < plan_.inputs.size(); ++i) {
+      const auto& settled = lasting_.journal->source(i).settled;
+      if (settled.offset == 0) continue;
+      const auto records = lasting_.journal->journal().row_of(i).rejects.records;
+      if (records.empty() && settled.rows.rejected > 0)
+        gone = fmt::format("the reject file of '{}' is gone, so that rows that the server refused may seem missing",
+                           printable(plan_.inputs[i].name, 400));
+      parts.push_back({i, settled.offset, refused_offsets(records)});
+    }
+    catalog_->freeze();
+    opener_.keep_marks({});
+    pipeline::RunPlan like;
+    like.inputs = plan_.inputs;
+    like.open = [this](const io::Input& input, std::uint32_t source) { return opener_.open(input, source); };
+    like.growth = growth_.get();
+    like.budget = &budget_;
+    like.threads = plan_.threads;
+    like.selection = plan_.source.selection;
+    const auto unread = verification_->read_again(like, parts, registry_, stop_.get_token());
+    return unread.empty() ? gone : unread;
+  } catch (const Error& error) {
+    return error.what();
+  }
 }
 
 std::unique_ptr<sink::Writer> Load::make_writer() {

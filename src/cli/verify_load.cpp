@@ -2,15 +2,140 @@
 
 #include <algorithm>
 #include <exception>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <utility>
 #include <vector>
 
+#include "base/error.h"
+#include "base/text.h"
 #include "cli/exit_status.h"
 #include "sink/verifier.h"
 
 namespace penstock::cli {
+namespace {
+
+/// The front of a source.
+class Front final : public io::Reader {
+ public:
+  Front(std::unique_ptr<io::Reader> reader, std::uint64_t end) : reader_(std::move(reader)), end_(end) {}
+  std::string_view peek(std::size_t most, std::stop_token stop) override {
+    return reader_->peek(most, std::move(stop));
+  }
+  bool sample(std::uint64_t offset, std::size_t most, std::string& out) const override {
+    return reader_->sample(offset, most, out);
+  }
+  void set_cutting(const io::Cutting& cutting) override { reader_->set_cutting(cutting); }
+  void start_at(std::uint64_t offset, std::stop_token stop) override { reader_->start_at(offset, std::move(stop)); }
+  bool next(io::Chunk& out, std::stop_token stop) override {
+    if (ended_ || !reader_->next(out, std::move(stop)) || out.offset >= end_) {
+      ended_ = true;
+      out.owner.reset();
+      return false;
+    }
+    out.text =
+        out.text.substr(0, static_cast<std::size_t>(std::min<std::uint64_t>(out.text.size(), end_ - out.offset)));
+    ended_ = out.offset + out.text.size() >= end_;
+    return true;
+  }
+  [[nodiscard]] bool damaged() const noexcept override { return reader_->damaged(); }
+  [[nodiscard]] io::Compression compression() const noexcept override { return reader_->compression(); }
+  [[nodiscard]] std::uint64_t source_bytes_read() const noexcept override { return reader_->source_bytes_read(); }
+  [[nodiscard]] std::uint64_t size() const noexcept override { return reader_->size(); }
+
+ private:
+  std::unique_ptr<io::Reader> reader_;
+  const std::uint64_t end_;
+  bool ended_ = false;
+};
+
+/// Takes all rows for written.
+class NotingWriter final : public sink::Writer {
+ public:
+  void write(sink::Window& window) override {
+    window.group();
+    for (const auto& ref : window.rows()) window.note_written(ref);
+  }
+};
+
+}  // namespace
+
+std::string LoadVerification::read_again(const pipeline::RunPlan& like, std::span<const EarlierPart> parts,
+                                         const schema::Registry& registry, const std::stop_token& stop) {
+  if (parts.empty()) return {};
+  std::vector<pipeline::Rejects::Source> sources;
+  pipeline::RunPlan plan;
+  for (const auto& part : parts) {
+    plan.inputs.push_back(like.inputs[part.source]);
+    sources.push_back({like.inputs[part.source].name, "txt", "", "", ""});
+  }
+  pipeline::Rejects::Options discard;
+  discard.discard = true;
+  discard.max_rejects = UINT64_MAX;
+  discard.early_share = 1.0;
+  pipeline::Rejects rejects(discard, std::move(sources));
+  pipeline::Ledger ledger(parts.size());
+  report::Counters counters;
+  pipeline::LaneOptions lane;
+  lane.max_window_bytes = like.budget->limit() / 2 / lanes_;
+  pipeline::LaneGroup lanes(lanes_, lane, *like.budget, ledger, counters, registry,
+                            [](std::uint32_t) { return std::make_unique<NotingWriter>(); });
+  watch(lanes);
+  plan.open = [&](const io::Input& input, std::uint32_t number) {
+    const EarlierPart& part = parts[number];
+    if (input.standard_input) throw Error(Errc::io, "standard input cannot be read again");
+    auto opened = like.open(input, part.source);
+    opened.reader = std::make_unique<Front>(std::move(opened.reader), part.offset);
+    opened.filter = [filter = std::move(opened.filter), &part](const io::Chunk& chunk, data::RowSet& rows) {
+      if (filter) filter(chunk, rows);
+      if (!part.refused.empty())
+        rows.leave_out_rows([&](const data::Row& row) { return part.refused.contains(chunk.offset + row.offset); });
+    };
+    return opened;
+  };
+  plan.growth = like.growth;
+  plan.lanes = &lanes;
+  plan.rejects = &rejects;
+  plan.ledger = &ledger;
+  plan.budget = like.budget;
+  plan.counters = &counters;
+  plan.threads = like.threads;
+  plan.selection = like.selection;
+  plan.selection.limit = UINT64_MAX;
+  std::stop_source own;
+  const std::stop_callback forward(stop, [&own] { own.request_stop(); });
+  const auto result = pipeline::run(plan, own);
+  if (result.error) {
+    try {
+      std::rethrow_exception(result.error);
+    } catch (const std::exception& error) {
+      return error.what();
+    }
+  }
+  if (stop.stop_requested()) return "stopped";
+  for (const auto& end : result.sources)
+    if (!end.error.empty()) return end.error;
+  return {};
+}
+
+std::unordered_set<std::uint64_t> refused_offsets(const std::filesystem::path& records) {
+  std::unordered_set<std::uint64_t> offsets;
+  if (records.empty()) return offsets;
+  const std::filesystem::path path = records.string() + ".reasons.jsonl";
+  std::ifstream file(path);
+  if (!file)
+    throw Error(Errc::io, "cannot read '" + printable(path.string(), 400) + "', which names the rejected rows");
+  for (std::string line; std::getline(file, line);) {
+    const auto json = nlohmann::json::parse(line, nullptr, false);
+    if (const auto offset = json.find("offset");
+        json.is_object() && offset != json.end() && offset->is_number_unsigned())
+      offsets.insert(offset->get<std::uint64_t>());
+  }
+  return offsets;
+}
 
 LoadVerification::LoadVerification(std::uint32_t lanes, data::Precision precision, std::size_t memory)
-    : precision_(precision), keys_([&] {
+    : lanes_(lanes), precision_(precision), keys_([&] {
         sink::KeyTracker::Options options;
         options.lanes = lanes;
         options.precision = precision;

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """--verify and --on-existing: what a load wrote is looked for on the server; tables that hold rows are left alone."""
 
+import gzip
 import json
 import time
 
@@ -14,7 +15,7 @@ def lines(count, hosts=4, start=START, step=SECOND, measurement="cpu", value=0):
     return "".join(f"{measurement},host=h{i % hosts} v={i + value}i {start + i // hosts * step}\n" for i in range(count))
 
 
-class Verify(support.Case):
+class Verifying(support.Case):
     def verify(self, *arguments, status=0, **more):
         outcome = self.load(*arguments, "--verify", status=status, **more)
         outcome.verify = outcome.report["verify"]
@@ -26,6 +27,8 @@ class Verify(support.Case):
     def execute(self, sql):
         self.run_program("query", sql, "--to", self.server.dsn(self.db), status=0)
 
+
+class Verify(Verifying):
     def test_all_there(self):
         self.file("a.line", lines(4000))
         outcome = self.verify("a.line")
@@ -186,6 +189,40 @@ class Verify(support.Case):
         self.addCleanup(server.stop)
         outcome = self.finish_load(loaded)
         self.assertEqual({k: outcome.report["verify"][k] for k in ("rows", "missing")}, {"rows": 4000, "missing": 0})
+
+
+class Resumed(Verifying):
+    # Rows of all earlier runs are looked for, whatever their sources are compressed with.
+    def stopped(self, name="a.line", pack=lambda data: data):
+        text = lines(4000) + 'cpu,host=h0 v="text" 1700000500000000000\n' + lines(40, start=START + 10_000 * SECOND)
+        self.file(name, pack(text.encode()))
+        self.file("b.line", "".join(f"cpu,host=n{i} v=1i {START}\n" for i in range(40)))
+        outcome = self.load(name, "b.line", "--max-child-tables", "10", "--journal", f"{self.db}.journal", status=3)
+        self.assertEqual(outcome.total["rejected"], 1)
+        self.assertGreater(outcome.total["written"], 4000)
+
+    def test_rows_of_earlier_runs(self):
+        for number, (name, pack) in enumerate((("a.line", bytes), ("a.line.gz", gzip.compress))):
+            with self.subTest(name):
+                self.db = f"resumed{number}"
+                self.stopped(name, pack)
+                outcome = self.verify(name, "b.line", "--resume", "--journal", f"{self.db}.journal", status=1)
+                self.assert_verify(outcome, done=True, child_tables=44, rows=4080, repeated=0, missing=0, unexpected=0)
+                self.assertNotIn("only_part", outcome.verify)
+
+    def test_lost_rows_of_earlier_runs(self):
+        self.stopped()
+        self.execute(f"delete from cpu where _ts = {START + 10 * SECOND}")
+        outcome = self.verify("a.line", "b.line", "--resume", "--journal", f"{self.db}.journal", status=4)
+        self.assert_verify(outcome, rows=4080, missing=4, different_child_tables=4)
+
+    def test_says_what_is_not_known(self):
+        self.stopped()
+        for path in self.dir.glob("penstock-rejects/*.reasons.jsonl"):
+            path.unlink()
+        outcome = self.verify("a.line", "b.line", "--resume", "--journal", f"{self.db}.journal", status=1)
+        self.assertIn("the reject file of 'a.line' is gone", outcome.verify["only_part"])
+        self.assertIn("not all is known of the rows of earlier runs", outcome.out)
 
 
 class OnExisting(support.Case):
