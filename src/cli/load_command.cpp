@@ -24,6 +24,7 @@
 #include "cli/journal_load.h"
 #include "cli/observer.h"
 #include "cli/preflight.h"
+#include "cli/secrets.h"
 #include "cli/signals.h"
 #include "cli/sources.h"
 #include "cli/survey.h"
