@@ -126,6 +126,11 @@ void add_journal_flags(CLI::App& command, JournalFlags& flags) {
   none->group(group)->excludes(file);
   auto* const resume = command.add_flag("--resume", flags.resume, "Go on where an earlier load of the sources stopped");
   resume->group(group)->excludes(none);
+  command
+      .add_option("--checkpoint-every", flags.checkpoint_every,
+                  "How often the journal is brought up to date: what came later is sent again by --resume")
+      ->group(group)
+      ->capture_default_str();
   command.add_flag("--again", flags.again, "Load from the start, whatever was loaded before")
       ->group(group)
       ->excludes(resume);
@@ -238,6 +243,7 @@ std::unique_ptr<LoadJournal> LoadJournal::open(Options options, std::span<const 
     return nullptr;
   }
   std::unique_ptr<LoadJournal> load(new LoadJournal(std::move(options)));
+  load->checkpoint_every_ = duration_flag("--checkpoint-every", load->options_.flags.checkpoint_every);
   const auto& flags = load->options_.flags;
   const bool asked = !flags.file.empty() || flags.resume;
   fs::path file = flags.file;
@@ -547,6 +553,7 @@ pipeline::Checkpointer::Options LoadJournal::checkpoints(std::function<void()> o
   pipeline::Checkpointer::Options options;
   options.look = [this](std::uint32_t source, const pipeline::Settled& settled) { return look(source, settled); };
   options.on_failure = std::move(on_failure);
+  options.every = checkpoint_every_;
   return options;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -30,6 +31,7 @@ struct JournalFlags {
   bool none = false;
   bool resume = false;
   bool again = false;
+  std::string checkpoint_every = "1s";
 };
 void add_journal_flags(CLI::App& command, JournalFlags& flags);
 
@@ -102,6 +104,7 @@ class LoadJournal {
   pipeline::Checkpointer::Options::Tail look(std::uint32_t source, const pipeline::Settled& settled);
 
   Options options_;
+  std::chrono::milliseconds checkpoint_every_{1'000};
   std::unique_ptr<pipeline::Journal> journal_;
   Way way_ = Way::begin;
   bool decided_ = false;

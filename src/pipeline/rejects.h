@@ -90,7 +90,8 @@ class Rejects {
   /// Error(Errc::limit) and does not take the record.
   void add(const RejectedRecord& rejected);
   void check_limits(std::uint64_t rows_read);
-  /// A record too long to hold comes in pieces: each but the last through here, then put() with the last one.
+  /// A record too long to hold comes in pieces: each but the last through here, then put() with the last one and
+  /// ends_pieces.
   void put_piece(std::uint32_t source, std::string_view piece);
   /// The records whose pieces have no end go away again: they were not read to their ends. Throws Error(Errc::io).
   void drop_pieces();

@@ -283,7 +283,9 @@ TEST_F(RejectsTest, PutsALongRecordTogether) {
     Rejects rejects(to("r"), {{"a.line", "line", "", "", ""}});
     rejects.put_piece(0, "first ");
     rejects.put_piece(0, "second ");
-    rejects.put(record("last"), 1);
+    auto last = record("last");
+    last.ends_pieces = true;
+    rejects.put(last, 1);
     rejects.put(record("next"), 2);
     EXPECT_EQ(rejects.count(), 2u);
   }
