@@ -149,9 +149,12 @@ void SchemalessWriter::deliver(Window& window, std::span<const Line> lines) {
     } catch (const Error& error) {
       observer_.waited(Clock::now() - made);
       slot_.release_all();
+      if (error.code() == Errc::stopped) throw;
       failure = failure_of(error);
     }
-    if (session_.stopping()) throw Error(Errc::stopped, "stopped while the target did not take rows: " + failure.text);
+    // Who drains waits for nobody, but still tells the lines that the server refuses from the others.
+    if (session_.stopping() && wire::is_transient(failure.kind))
+      throw Error(Errc::stopped, "stopped while the target did not take rows: " + failure.text);
     observer_.retried();
     if (wire::wants_less(failure.kind, failure.code)) slot_.pressed(failure.text);
     if (wire::is_transient(failure.kind)) {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <thread>
 
 #include "base/log.h"
 
@@ -238,7 +239,8 @@ void StmtWriter::deliver(Request request, std::optional<Failure> failure) {
   slot_.release_all();
   for (;;) {
     if (failure) {
-      if (session_.stopping())
+      // Who drains waits for nobody, but still tells the rows that the server refuses from the others.
+      if (session_.stopping() && (wire::is_transient(failure->kind) || failure->kind == ErrorClass::fatal))
         throw Error(Errc::stopped, "stopped while the target did not take rows: " + failure->text);
       observer_.retried();
       if (wire::wants_less(failure->kind, failure->code)) slot_.pressed(failure->text);
@@ -307,7 +309,7 @@ void StmtWriter::on_old_schema(Request& request, const Failure& failure, OldSche
   ++history.same;
   const bool only_schema = failure.code == kSchemaChanged || failure.code == kSchemaOld;
   if (!only_schema || history.same > kMostSame) history.is_data = true;
-  else session_.sleep(std::chrono::milliseconds(20 * history.same));
+  else std::this_thread::sleep_for(std::chrono::milliseconds(20 * history.same));  // so short that draining waits too
 }
 
 // Returns the table's description, to be compared only.

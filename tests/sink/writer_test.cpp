@@ -376,6 +376,44 @@ TEST(SchemalessWriter, ForwardsLinesInOrderWithinItsLimits) {
   EXPECT_EQ(observer.requests, 4u);
 }
 
+// Found by tools/torture --kind kills: a SIGTERM that came while a refused request was halved ended the load with rows
+// not done and status 3.
+TEST(StmtWriter, TellsGuiltyRowsFromTheOthersAlsoWhenItIsToStop) {
+  // The second one is said of the schema, and is over soon.
+  for (const int code : {0x060B, 0x061B}) {
+    std::stop_source stop;
+    std::atomic<int> left = code == 0x060B ? 1000 : 2;
+    FakeAdapter adapter([&](const FakeAdapter::Step& step) {
+      if (step.action != "stmt2_exec" || !step.rows.contains({"c1", 0}) || left-- <= 0) return FakeAdapter::Fate{};
+      stop.request_stop();
+      return FakeAdapter::refuse(code, "not this row");
+    });
+    Load load;
+    TestObserver observer;
+    StmtWriter writer(adapter.options(), quick(), observer, stop.get_token());
+    writer.write(load.window);
+    EXPECT_EQ(sum(load.window, &Window::Outcome::written) + sum(load.window, &Window::Outcome::rejected), load.total);
+    EXPECT_EQ(observer.rejects.size(), code == 0x060B ? 1u : 0u);
+  }
+}
+
+TEST(SchemalessWriter, TellsGuiltyLinesFromTheOthersAlsoWhenItIsToStop) {
+  Load load;
+  const auto& part = load.window.parts().front();
+  const std::string guilty(part.chunk->record(*part.rows.front()));
+  std::stop_source stop;
+  FakeAdapter adapter([&](const FakeAdapter::Step& step) {
+    if (("\n" + step.text + "\n").find("\n" + guilty + "\n") == std::string::npos) return FakeAdapter::Fate{};
+    stop.request_stop();
+    return FakeAdapter::refuse(0x3002, "invalid data");
+  });
+  TestObserver observer;
+  SchemalessWriter writer(adapter.options(), quick(), {}, observer, stop.get_token());
+  writer.write(load.window);
+  EXPECT_EQ(observer.rejects, std::vector<std::string>{guilty});
+  EXPECT_EQ(sum(load.window, &Window::Outcome::written), load.total - 1);
+}
+
 TEST(SchemalessWriter, RejectsExactlyTheGuiltyLines) {
   Load load;
   std::vector<std::string> guilty;
