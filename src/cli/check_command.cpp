@@ -119,12 +119,7 @@ std::optional<int> Check::run(std::stop_source& stop) {
   growing.on_change = [this](const std::string& statement) { statements_.push_back(statement); };
   schema::Growth growth(catalog_, registry_, growing);
   opener_.keep_plans();
-  if (catalog_.has_server())
-    opener_.set_target({}, [this](const std::string& table) -> std::optional<data::SuperTable> {
-      auto found = catalog_.describe(table);
-      if (found.kind != schema::Catalog::Kind::super_table) return std::nullopt;
-      return std::move(found.table);
-    });
+  if (catalog_.has_server()) opener_.set_target({}, catalog_);
   pipeline::RunPlan plan;
   plan.inputs = inputs_;
   plan.open = [this](const io::Input& input, std::uint32_t source) {

@@ -87,12 +87,7 @@ class Explainer {
     const auto inputs = io::expand_inputs(names);
     if (inputs.size() != 1 || inputs[0].standard_input)
       throw Error(Errc::config, fmt::format("--line {}:{}: name one file", place.file, place.line));
-    if (catalog_.has_server())
-      opener_.set_target({}, [this](const std::string& table) -> std::optional<data::SuperTable> {
-        auto found = catalog_.describe(table);
-        if (found.kind != schema::Catalog::Kind::super_table) return std::nullopt;
-        return std::move(found.table);
-      });
+    if (catalog_.has_server()) opener_.set_target({}, catalog_);
     source_ = opener_.open(inputs[0], 0);
     format_ = format::format_from_name(source_.format).value_or(format::Format::line);
     io::Chunk chunk;

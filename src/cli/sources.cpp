@@ -59,9 +59,13 @@ data::Precision precision_for(format::TimeUnit unit) noexcept {
   }
 }
 
-void SourceOpener::set_target(TargetTimes times, Describe describe) {
+void SourceOpener::set_target(TargetTimes times, schema::Catalog& catalog) {
   times_ = std::move(times);
-  describe_ = std::move(describe);
+  describe_ = [&catalog](const std::string& table) -> std::optional<data::SuperTable> {
+    auto found = catalog.describe(table);
+    if (found.kind != schema::Catalog::Kind::super_table) return std::nullopt;
+    return std::move(found.table);
+  };
   // Rows that are left out for their time need not be refused for it before.
   const auto ns = [](const pipeline::Instant& instant) { return instant.rounded_up(data::Precision::nanoseconds); };
   const auto& [since, until, limit] = options_.selection;
@@ -88,9 +92,9 @@ std::vector<std::string> SourceOpener::take_notes() {
     for (const auto& [path, objects] : extras->take())
       note(added ? fmt::format("{}: member '{}' stands in {} objects behind the sample: it became a column of its own "
                                "(--type {}=… says its type, --ignore leaves it out)",
-                               name, printable(path, 60), objects, printable(path, 60))
+                               printable(name, 400), printable(path, 60), objects, printable(path, 60))
                  : fmt::format("{}: member '{}' stands in {} objects and is none of the columns asked for: left out",
-                               name, printable(path, 60), objects));
+                               printable(name, 400), printable(path, 60), objects));
   const std::lock_guard lock(notes_mutex_);
   return std::exchange(notes_, {});
 }
@@ -118,18 +122,19 @@ SourceOpener::Probed SourceOpener::look_at(const io::Input& input) {
     probed.format = *options_.format;
   } else if (!head.empty()) {
     if (looks_binary(head))
-      throw Error(Errc::io, fmt::format("'{}' holds binary data, no text that can be loaded", input.name));
+      throw Error(Errc::io,
+                  fmt::format("'{}' holds binary data, no text that can be loaded", printable(input.name, 400)));
     const auto guess = format::guess_format(input.name, head);
     if (!guess.format)
       throw Error(Errc::io,
                   fmt::format("cannot tell the format of '{}': name it with --format line, telnet, json, ndjson or csv",
-                              input.name));
+                              printable(input.name, 400)));
     probed.format = *guess.format;
-    note(fmt::format("{}: {} ({})", input.name, format::format_name(probed.format), guess.why));
+    note(fmt::format("{}: {} ({})", printable(input.name, 400), format::format_name(probed.format), guess.why));
   }
   if (probed.format == format::Format::csv && format::is_influx_csv(head)) {
     probed.format = format::Format::influx_csv;
-    note(fmt::format("{}: influx-csv (the text begins with annotations of InfluxDB)", input.name));
+    note(fmt::format("{}: influx-csv (the text begins with annotations of InfluxDB)", printable(input.name, 400)));
   }
   if (probed.format == format::Format::ndjson) csv_.treat_as_ndjson(input);
   // A header alone shows no types: a pipe that pauses behind it is waited for, within reason.
@@ -145,7 +150,7 @@ CsvSource SourceOpener::plan_csv(const io::Input& input, io::Reader& reader) {
   try {
     return csv_.plan(input, reader, describe_, times_.precision, [this](std::string text) { note(std::move(text)); });
   } catch (const Error& error) {
-    throw Error(error.code(), fmt::format("{}: {}", input.name, error.what()), error.server_code());
+    throw Error(error.code(), fmt::format("{}: {}", printable(input.name, 400), error.what()), error.server_code());
   }
 }
 
@@ -162,8 +167,8 @@ void SourceOpener::check_precision(const io::Input& input, data::Precision sourc
               fmt::format("the timestamps of '{}' are in {}, but the database keeps {}: rows would silently be joined. "
                           "Load into a database with PRECISION '{}', say --precision if the timestamps are coarser, or "
                           "accept it with --allow-precision-loss",
-                          input.name, data::precision_name(source), data::precision_name(*times_.precision),
-                          data::precision_name(source)));
+                          printable(input.name, 400), data::precision_name(source),
+                          data::precision_name(*times_.precision), data::precision_name(source)));
 }
 
 data::Precision SourceOpener::probe(const io::Input& input) {
@@ -313,12 +318,12 @@ pipeline::OpenedSource SourceOpener::open(const io::Input& input, std::uint32_t 
   opened.format = format::format_name(probed.format);
   if (!options_.context_db.empty() && probed.format != format::Format::line && !probed.reader->peek(1).empty())
     throw Error(Errc::config, fmt::format("--context-db chooses a database of a dump in line protocol; '{}' is {}",
-                                          input.name, opened.format));
+                                          printable(input.name, 400), opened.format));
   if (has_columns(probed.format)) {
     if (options_.forward_lines)
       throw Error(Errc::config,
-                  fmt::format("'{}' is {}: --write schemaless forwards line protocol, telnet and JSON only", input.name,
-                              format::format_name(probed.format)));
+                  fmt::format("'{}' is {}: --write schemaless forwards line protocol, telnet and JSON only",
+                              printable(input.name, 400), format::format_name(probed.format)));
     if (probed.format == format::Format::csv) open_csv(input, probed, opened);
     else open_ndjson(input, probed, opened);
   } else {
@@ -329,7 +334,7 @@ pipeline::OpenedSource SourceOpener::open(const io::Input& input, std::uint32_t 
         throw Error(
             Errc::config,
             fmt::format("'{}' is annotated CSV: --write schemaless forwards line protocol, telnet and JSON only",
-                        input.name));
+                        printable(input.name, 400)));
       open_influx_csv(input, probed, opened);
       opened.load_with = load_with(probed);
       opened.reader = std::move(probed.reader);

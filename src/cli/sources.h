@@ -21,6 +21,7 @@
 #include "format/line_parser.h"
 #include "format/ndjson_parser.h"
 #include "pipeline/run.h"
+#include "schema/catalog.h"
 #include "schema/mapping.h"
 #include "schema/registry.h"
 
@@ -70,8 +71,8 @@ class SourceOpener {
   /// Precision that the first source needs, so that a database can be made for it. The source stays open for open().
   /// Throws Error.
   data::Precision probe(const io::Input& input);
-  /// To be set before the first open().
-  void set_target(TargetTimes times, Describe describe);
+  /// To be set before the first open(). `catalog` outlives the opener.
+  void set_target(TargetTimes times, schema::Catalog& catalog);
   /// Asked for the marks of a dump when a source is opened: what they hold already was met before the place where it
   /// goes on, and what comes is added. To be set before the first open().
   using MarksOf = std::function<std::shared_ptr<format::DumpMarks>(std::uint32_t source)>;

@@ -123,11 +123,7 @@ DataView sample_heads(std::span<const io::Input> inputs, const SourceOptions& op
   // Too old rows are counted, not refused.
   TargetTimes any_time;
   any_time.precision = times.precision;
-  opener.set_target(any_time, [&](const std::string& table) -> std::optional<data::SuperTable> {
-    auto found = catalog.describe(table);
-    if (found.kind != schema::Catalog::Kind::super_table) return std::nullopt;
-    return std::move(found.table);
-  });
+  opener.set_target(any_time, catalog);
   Survey survey(keeps_from);
   const auto step = std::max<std::size_t>(1, (inputs.size() + most - 1) / std::max<std::size_t>(1, most));
   for (std::size_t i = 0; i < inputs.size(); i += step) {
