@@ -219,6 +219,7 @@ class Follower::Impl {
     switch (got) {
       case Got::chunk:
         file.read = now;
+        file.read_mtime = file.seen_mtime;
         if (!file.trouble.empty()) rotation_.tell_trouble(file, {});
         if (file.info.compressed || last || file.info.size > file.info.offset || !file.newer.empty()) {
           table_.queue(file);

@@ -32,10 +32,12 @@ struct FollowedFile {
   /// describe(): all before it has been handed out. In FollowOptions::known: all before it is settled, and the follower
   /// hands out what follows; the start of a record. In decompressed bytes.
   std::uint64_t offset = 0;
-  std::uint64_t size = 0;     ///< seen last, as it lies on disk
-  std::int64_t mtime_ns = 0;  ///< seen last
-  bool compressed = false;    ///< the content lies there as zstd, gzip or lz4
-  bool finished = false;      ///< handed out to its end and not expected to grow (it is taken up again if it does)
+  std::uint64_t size = 0;  ///< seen last, as it lies on disk
+  /// A time of change at which the file certainly still held this generation: whatever comes behind it is not older.
+  /// (Of a file of which nothing was read: when it was found.)
+  std::int64_t mtime_ns = 0;
+  bool compressed = false;  ///< the content lies there as zstd, gzip or lz4
+  bool finished = false;    ///< handed out to its end and not expected to grow (it is taken up again if it does)
 };
 
 enum class FollowCode : std::uint8_t {
@@ -109,14 +111,15 @@ struct FollowOptions {
 ///   was read last. So a file that was cut to 0 and grew again beyond that place between two looks is told apart,
 ///   unless those bytes are the same. What was written between the last read and the truncation is looked for in files
 ///   beside it whose name goes on with `.` or `-` (copies, also compressed).
-/// - Generations that came and went between two looks, or while nothing ran, are looked for beside the newest known
-///   one: files with a rotated name (digits behind `.`, `-` or `_`), not older than it, with unknown content.
+/// - Generations that came and went between two looks, or while nothing ran, are looked for beside each place: files
+///   with a rotated name (digits behind `.`, `-` or `_`), not older than the newest generation that was read, with
+///   unknown content. What lay there before the first look at a place is none of them.
 /// - A compressed file that matches a source is read once from its start; one whose content was read before is not.
-/// - A file that was empty when it was seen last, or of which little was seen and nothing read, is not looked for: what
-///   its name (or another) holds now is read from its start.
+/// - A file that was empty when it was seen last, or of which little was seen and nothing read, cannot be told from
+///   others: what its name holds now, and all unknown generations beside it that are not older, are read from their
+///   starts.
 /// - Nothing is read twice but for rare cases: many rotations by copying between two looks, of files that had hardly
-/// been
-///   read. Nothing that can still be found is left out.
+///   been read. Nothing that can still be found is left out.
 /// - What cannot be found again: a file that was deleted (not renamed) while no descriptor of it was open
 ///   (max_open_files, newest first; files that have lost their name keep theirs).
 /// - While nobody calls next(), nothing is read.

@@ -1,6 +1,7 @@
 #include "io/follow_support.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -21,6 +22,14 @@ Following::Following() : now_(std::chrono::steady_clock::now()) {
 void Following::append(std::string_view name, std::string_view text) const {
   std::ofstream(path(name), std::ios::binary | std::ios::app)
       .write(text.data(), static_cast<std::streamsize>(text.size()));
+  stamp(name);
+}
+void Following::stamp(std::string_view name) const {
+  if (file_time_ns == 0) return;
+  const timespec time{static_cast<time_t>(file_time_ns / 1'000'000'000),
+                      static_cast<long>(file_time_ns % 1'000'000'000)};
+  const timespec times[2] = {time, time};
+  ::utimensat(AT_FDCWD, path(name).c_str(), times, 0);
 }
 void Following::trace(const std::string& text) {
   static const bool wanted = std::getenv("PENSTOCK_FOLLOW_TRACE") != nullptr;
@@ -33,9 +42,13 @@ void Following::rename(std::string_view from, std::string_view to) const {
 void Following::copy(std::string_view from, std::string_view to) const {
   trace("copy " + std::string(from) + " " + std::string(to));
   fs::copy_file(path(from), path(to));
+  stamp(to);
 }
 void Following::remove(std::string_view name) const { fs::remove(path(name)); }
-void Following::truncate(std::string_view name, std::size_t bytes) const { fs::resize_file(path(name), bytes); }
+void Following::truncate(std::string_view name, std::size_t bytes) const {
+  fs::resize_file(path(name), bytes);
+  stamp(name);
+}
 
 FollowOptions Following::made(const std::vector<std::string>& sources) {
   FollowOptions now = options;

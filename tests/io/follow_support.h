@@ -26,6 +26,8 @@ class Following {
   void truncate(std::string_view name, std::size_t bytes = 0) const;
 
   [[nodiscard]] std::string slurp(std::string_view name) const;
+  /// Gives a file the time of change `file_time_ns`; append(), copy() and truncate() do so by themselves.
+  void stamp(std::string_view name) const;
 
   /// (Re)starts it; sources are relative to the directory.
   void start(const std::vector<std::string>& sources);
@@ -44,6 +46,7 @@ class Following {
   std::string events();
 
   TemporaryDirectory directory;
+  std::int64_t file_time_ns = 0;  ///< what time it is for files; 0: leave that to the system
   FollowOptions options;
   std::unique_ptr<Follower> follower;
   std::map<std::uint32_t, std::string> texts;  ///< by file, of this run of the follower and those before

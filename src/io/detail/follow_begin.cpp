@@ -23,6 +23,12 @@ constexpr std::int64_t kSecond = 1'000'000'000;
 std::string in_quotes(const std::string& name) { return std::string("'").append(printable(name, 400)).append("'"); }
 FileKey key_of(const FoundFile& file) { return {file.device, file.inode}; }
 
+/// Compressing keeps the time of change, some tools only to the microsecond or the second.
+bool is_before(std::int64_t time, std::int64_t since) {
+  const std::int64_t grain = time % kSecond == 0 ? kSecond : time % 1000 == 0 ? 1000 : 1;
+  return time / grain < since / grain;
+}
+
 }  // namespace
 
 /// As soon as there is one: a file without a head cannot be found again.
@@ -49,7 +55,11 @@ void FollowRotation::note_head(Tracked& file) {
   table_.update(file, [&](FollowedFile& info) { info = now; });
 }
 
-Tracked& FollowRotation::begin(const FoundFile& where, const std::string& place) {
+Tracked& FollowRotation::begin(const FoundFile& where, const std::string& place, std::int64_t not_before) {
+  if (Tracked* before = table_.by_key(key_of(where)); before != nullptr) {  // its inode serves another file now
+    table_.unbind(*before);
+    if (before->state == FileState::following || before->state == FileState::leaving) name_lost(*before);
+  }
   FollowedFile info;
   info.id = table_.next_id();
   info.path = where.path;
@@ -57,10 +67,10 @@ Tracked& FollowRotation::begin(const FoundFile& where, const std::string& place)
   info.device = where.device;
   info.inode = where.inode;
   info.size = where.size;
-  info.mtime_ns = where.mtime_ns;
+  info.mtime_ns = where.size == 0 ? std::max(where.mtime_ns, not_before) : where.mtime_ns;
   Tracked& file = table_.add(std::move(info), FileState::following);
   table_.put(file, where);
-  file.place_mtime = where.mtime_ns;
+  file.read_mtime = where.mtime_ns;
   note_head(file);
   if (first_ && options_.from_end && options_.known.empty()) skip_to_end(file);
   std::string text = in_quotes(where.path) + " is read from byte " + std::to_string(file.info.offset);
@@ -101,20 +111,74 @@ void FollowRotation::begin_place(const FoundFile& where, const std::vector<Found
     return;
   }
   if (before == nullptr) {
-    for (const FoundFile& old : siblings(where.path, where.real, true)) before_[key_of(old)] = old.mtime_ns;
-    begin(where, where.path);
+    // What was there before anything was looked for is none of ours; what has come since then is.
+    std::int64_t newest = 0;
+    for (const FoundFile& old : siblings(where.path, where.real, true)) {
+      const auto noted = at_start_.find(key_of(old));
+      if (!first_ && (noted == at_start_.end() || noted->second != old.mtime_ns)) continue;
+      before_[key_of(old)] = old.mtime_ns;
+      newest = std::max(newest, old.mtime_ns);
+    }
+    if (newest > 0) newest_before_[where.path] = newest;
+    if (!first_) {
+      for (const FoundFile& missed : missed_generations(where, nullptr)) {
+        if (Tracked* file = begin_missed(missed, where.path, before, fresh)) before = file;
+      }
+    }
+    Tracked& file = begin(where, where.path, newest + 1);  // an empty one holds nothing that could be as old
+    if (before != nullptr) table_.chain(*before, file);
     return;
   }
-  for (const FoundFile& missed : missed_generations(where, *before)) {
-    const bool of_source =
-        std::any_of(fresh.begin(), fresh.end(), [&](const FoundFile& one) { return key_of(one) == key_of(missed); });
-    if (of_source || known_content(missed, false) == Known::yes) continue;
-    Tracked& file = begin(missed, where.path);
-    file.state = FileState::leaving;
-    table_.chain(*before, file);
-    before = &file;
+  for (const FoundFile& missed : missed_generations(where, before)) {
+    if (Tracked* file = begin_missed(missed, where.path, before, fresh)) before = file;
   }
   table_.chain(*before, begin(where, where.path));
+}
+
+/// Null: its content is known, or it is begun by itself.
+Tracked* FollowRotation::begin_missed(const FoundFile& missed, const std::string& place, Tracked* before,
+                                      const std::vector<FoundFile>& fresh) {
+  const bool of_source =
+      std::any_of(fresh.begin(), fresh.end(), [&](const FoundFile& one) { return key_of(one) == key_of(missed); });
+  if (of_source || known_content(missed, false) == Known::yes) return nullptr;
+  Tracked& file = begin(missed, place);
+  file.state = FileState::leaving;
+  if (before != nullptr) table_.chain(*before, file);
+  return &file;
+}
+
+/// Generations of names that nothing has at present.
+void FollowRotation::take_missing(const std::vector<std::string>& missing) {
+  if (first_ && options_.known.empty()) return;
+  for (const std::string& path : missing) {
+    Tracked* before = table_.newest(path);
+    if ((first_ && before == nullptr) || !directory_changed(std::string(directory_of(path)))) continue;
+    FoundFile where;
+    where.path = path;
+    if (before == nullptr) {
+      for (const FoundFile& old : siblings(path, {}, true)) {
+        const auto noted = at_start_.find(key_of(old));
+        if (noted == at_start_.end() || noted->second != old.mtime_ns) continue;
+        before_[key_of(old)] = old.mtime_ns;
+        std::int64_t& newest = newest_before_[path];
+        newest = std::max(newest, old.mtime_ns);
+      }
+    }
+    for (const FoundFile& missed : missed_generations(where, before)) {
+      if (Tracked* file = begin_missed(missed, path, before, {})) before = file;
+    }
+  }
+}
+
+void FollowRotation::note_start() {
+  for (const std::string& directory : directories_) {
+    for (const auto& entry : listings_.of(directory).entries) {
+      if (rotation_base(entry.name) == entry.name) continue;
+      FoundFile file;
+      file.path = join_path(directory, entry.name);
+      if (look_at(file) == 0) at_start_[key_of(file)] = file.mtime_ns;
+    }
+  }
 }
 
 /// True once a scan when something came or went in a directory since the last time.
@@ -149,38 +213,36 @@ void FollowRotation::take_siblings() {
       where.device = file->info.device;
       where.inode = file->info.inode;
       Tracked* older = nullptr;
-      std::vector<FoundFile> found = missed_generations(where, *file);
+      std::vector<FoundFile> found = missed_generations(where, file);
       if (!found.empty()) check_intact(*file);
       if (file->state != FileState::following || table_.newest(file->info.path) != file) continue;
       for (const FoundFile& missed : found) {
-        if (known_content(missed, false) == Known::yes) continue;
-        Tracked& one = begin(missed, file->info.path);
-        one.state = FileState::leaving;
-        if (older != nullptr) table_.chain(*older, one);
-        older = &one;
+        if (Tracked* one = begin_missed(missed, file->info.path, older, {})) older = one;
       }
       if (older != nullptr) {
         table_.set_newest(*file);
         table_.chain(*older, *file);
       }
     }
-    file->place_mtime = file->info.mtime_ns;
+    // It had its name after it was read: only what is newer can have come behind it.
+    if (file->info.offset > 0 && file->info.mtime_ns < file->read_mtime) {
+      table_.update(*file, [&](FollowedFile& info) { info.mtime_ns = file->read_mtime; });
+    }
   }
 }
 
-std::vector<FoundFile> FollowRotation::missed_generations(const FoundFile& where, const Tracked& before) {
-  std::int64_t newest_before = 0;
+/// Rotated files beside a place that nobody knows and that may have come behind its generation `before` (null: since
+/// the first look), oldest first.
+std::vector<FoundFile> FollowRotation::missed_generations(const FoundFile& where, const Tracked* before) {
+  const auto newest = newest_before_.find(where.path);
+  const std::int64_t newest_before = newest == newest_before_.end() ? 0 : newest->second;
   std::vector<FoundFile> found = siblings(where.path, where.real, true);
-  for (const FoundFile& one : found) {
-    const auto old = before_.find(key_of(one));
-    if (old != before_.end()) newest_before = std::max(newest_before, old->second);
-  }
-  const std::int64_t since = before.place_mtime;
+  std::int64_t since = before == nullptr ? 0 : before->info.mtime_ns;
+  if (const auto floor = floors_.find(where.path); floor != floors_.end()) since = std::min(since, floor->second);
   std::erase_if(found, [&](const FoundFile& one) {
     if (holder_of(one) != nullptr || is_copy(one) || key_of(one) == key_of(where)) return true;
-    // Compressing keeps the time of change, some tools in whole seconds.
     if (const auto old = before_.find(key_of(one)); old != before_.end() && old->second == one.mtime_ns) return true;
-    return one.mtime_ns / kSecond < since / kSecond || one.mtime_ns <= newest_before;
+    return is_before(one.mtime_ns, since) || one.mtime_ns <= newest_before;
   });
   std::sort(found.begin(), found.end(), [](const FoundFile& a, const FoundFile& b) {
     return a.mtime_ns != b.mtime_ns ? a.mtime_ns < b.mtime_ns : is_older_name(a.path, b.path);

@@ -187,7 +187,7 @@ std::vector<FoundFile> FollowRotation::siblings(const std::string& path, const s
 Tracked* FollowRotation::holder_of(const FoundFile& where) {
   Tracked* file = table_.by_key(key_of(where));
   if (file == nullptr || file->fd.get() >= 0) return file;
-  if (where.size == file->info.size && where.mtime_ns == file->info.mtime_ns) return file;
+  if (where.size == file->info.size && where.mtime_ns == file->seen_mtime) return file;
   if (file->state == FileState::lost) return file;
   if (file->state != FileState::finished)
     return file->info.path != where.path && is_other(where, *file) ? nullptr : file;
@@ -271,7 +271,7 @@ void FollowRotation::adopt(Tracked& file, const FoundFile& copy, bool compressed
   copies_.erase(key_of(copy));
   if (Tracked* holder = table_.by_key(key_of(copy)); holder != nullptr && holder != &file) {
     table_.unbind(*holder);  // nothing was read of it
-    if (holder->state != FileState::lost && holder->state != FileState::finished) table_.finish(*holder);
+    if (holder->state != FileState::lost && holder->state != FileState::finished) give_up_search(*holder);
   }
   table_.put(file, copy);
   std::string head;
@@ -313,8 +313,18 @@ void FollowRotation::content_changed(Tracked& file) {
   }
   if (!copied) {
     file.cut_short = unread > 0;
-    table_.finish(file);
+    give_up_search(file);
   }
+}
+
+/// A file that cannot be found again is done with. What it held, if that cannot be told from others, is looked for
+/// among what nobody knows.
+void FollowRotation::give_up_search(Tracked& file) {
+  if (is_weak(file.info)) {
+    const auto [floor, first] = floors_.try_emplace(file.info.place, file.info.mtime_ns);
+    floor->second = std::min(floor->second, file.info.mtime_ns);
+  }
+  table_.finish(file);
 }
 
 void FollowRotation::name_lost(Tracked& file) {
@@ -337,7 +347,7 @@ void FollowRotation::name_lost(Tracked& file) {
   } else {
     table_.tell(FollowCode::finished, &file, file.info.path, 0, in_quotes(file.info.path) + " was removed, all read");
   }
-  table_.finish(file);
+  give_up_search(file);
 }
 
 void FollowRotation::look(Tracked& file) {
@@ -366,7 +376,7 @@ void FollowRotation::look(Tracked& file) {
   if (file.rotated && file.info.head_bytes == 0 && file.fd.get() < 0 && now.size > 0) {
     // It was empty; its name and inode serve another one now, for all that is known of it. The next scan says which.
     table_.unbind(file);
-    table_.finish(file);
+    give_up_search(file);
     return;
   }
   const bool plain = !file.info.compressed;
@@ -375,14 +385,10 @@ void FollowRotation::look(Tracked& file) {
     return;
   }
   const bool grew = now.size > file.info.size;
-  const bool touched = now.mtime_ns != file.info.mtime_ns;
+  const bool touched = now.mtime_ns != file.seen_mtime;
   if (grew) file.grown = table_.now();
-  if (grew || touched || now.size != file.info.size) {
-    table_.update(file, [&](FollowedFile& info) {
-      info.size = now.size;
-      info.mtime_ns = now.mtime_ns;
-    });
-  }
+  file.seen_mtime = now.mtime_ns;
+  if (now.size != file.info.size) table_.update(file, [&](FollowedFile& info) { info.size = now.size; });
   if (plain && touched && !grew && file.info.head_bytes > 0 && table_.open(file) == 0) {
     if (compare({file.fd.get(), file.info.path, now.size, false}, file.info) == Match::other) {
       content_changed(file);

@@ -67,7 +67,8 @@ struct Tracked {
   std::uint64_t broken_size = 0;           ///< compressed: breaks off at this size on disk
   bool ending = false;                     ///< has been quiet for long enough: its last line is handed out as it is
   bool cut_short = false;                  ///< its end was not found
-  std::int64_t place_mtime = 0;            ///< of its time under its own name
+  std::int64_t seen_mtime = 0;             ///< seen last, whatever the file holds now
+  std::int64_t read_mtime = 0;             ///< seen before something of it was read last
   std::string trouble;                     ///< told as unreadable, not yet readable again
   FollowClock::time_point grown;           ///< when more of it was seen last
   FollowClock::time_point read;            ///< when something of it was handed out last

@@ -145,6 +145,8 @@ void FollowPlaces::add_path(const std::string& path, Scan& scan, Listings& listi
       scan.complete = false;  // rights that change may be those of a directory further up
     } else if (linked) {
       scan.complete = false;
+    } else if (named) {
+      scan.missing.push_back(path);
     }
     return;
   }

@@ -58,6 +58,7 @@ class FollowPlaces {
   struct Scan {
     std::vector<FoundFile> files;  ///< each path once
     std::vector<Trouble> troubles;
+    std::vector<std::string> missing;             ///< sources that are no pattern and not there
     std::unordered_set<std::string> directories;  ///< to be watched
     bool complete = true;                         ///< false: something is missing that no watch will tell of
   };

@@ -37,8 +37,19 @@ FollowRotation::FollowRotation(const FollowOptions& options, FollowTable& table)
     FollowedFile info = known;
     if (info.place.empty()) info.place = info.path;
     Tracked& file = table_.add(std::move(info), known.finished ? FileState::finished : FileState::lost);
-    file.place_mtime = known.mtime_ns;
+    file.seen_mtime = known.mtime_ns;
+    file.read_mtime = known.mtime_ns;
     if (!known.finished) lost_.push_back(&file);
+  }
+  // Those that were given up before they were read, behind the newest one that was.
+  std::unordered_map<std::string, std::uint32_t> read;
+  for (const FollowedFile& known : options_.known) {
+    if (known.offset > 0) read[known.place] = std::max(read[known.place], known.id);
+  }
+  for (const FollowedFile& known : options_.known) {
+    const auto newest = read.find(known.place);
+    if (!known.finished || known.offset > 0 || (newest != read.end() && newest->second > known.id)) continue;
+    if (Tracked* file = table_.by_id(known.id)) give_up_search(*file);
   }
 }
 
@@ -98,6 +109,8 @@ bool FollowRotation::scan() {
   settle_copies(fresh);
   take_fresh(fresh);
   take_siblings();
+  take_missing(found.missing);
+  if (first_) note_start();
   table_.compact_live();
   first_ = false;
   return found.complete && lost_.empty();
@@ -168,7 +181,7 @@ bool FollowRotation::is_other(const FoundFile& where, Tracked& file) {
 }
 
 bool FollowRotation::meet_finished(Tracked& file, const FoundFile& where) {
-  if (where.size != file.info.size || where.mtime_ns != file.info.mtime_ns) {
+  if (where.size != file.info.size || where.mtime_ns != file.seen_mtime) {
     bool compressed = false;
     const Match match = compare_with(where, file, compressed);
     if (match != Match::same) return match == Match::unclear;
@@ -245,7 +258,7 @@ void FollowRotation::meet_lost(std::vector<FoundFile>& fresh) {
                   in_quotes(known.path) + " is gone, and no copy of it was found; it was read up to byte " +
                       std::to_string(known.offset) + " and had " + std::to_string(known.size));
     }
-    table_.finish(*file);
+    give_up_search(*file);
   }
 }
 

@@ -63,13 +63,19 @@ class FollowRotation {
   void settle_copies(std::vector<FoundFile>& fresh);
   void take_fresh(std::vector<FoundFile>& fresh);
   void resume(Tracked& file, const FoundFile& where);
-  Tracked& begin(const FoundFile& where, const std::string& place);
+  Tracked& begin(const FoundFile& where, const std::string& place, std::int64_t not_before = 0);
   void skip_to_end(Tracked& file);
   void begin_place(const FoundFile& where, const std::vector<FoundFile>& fresh);
   void take_siblings();
   bool directory_changed(const std::string& directory);
-  std::vector<FoundFile> missed_generations(const FoundFile& where, const Tracked& before);
+  std::vector<FoundFile> missed_generations(const FoundFile& where, const Tracked* before);
   std::vector<FoundFile> siblings(const std::string& path, const std::string& real, bool rotated_only);
+
+  void note_start();
+  Tracked* begin_missed(const FoundFile& missed, const std::string& place, Tracked* before,
+                        const std::vector<FoundFile>& fresh);
+  void take_missing(const std::vector<std::string>& missing);
+  void give_up_search(Tracked& file);
 
   void note_head(Tracked& file);
   void check_intact(Tracked& file);
@@ -97,6 +103,11 @@ class FollowRotation {
   std::unordered_map<FileKey, Waiting, FileKeyHash> waiting_;
   /// Rotated files beside a place that were there before its first generation: their time of change.
   std::unordered_map<FileKey, std::int64_t, FileKeyHash> before_;
+  std::unordered_map<std::string, std::int64_t> newest_before_;  ///< of them, by place
+  /// Rotated files in the directories of the sources at the first look: their time of change.
+  std::unordered_map<FileKey, std::int64_t, FileKeyHash> at_start_;
+  /// By place: generations from this time on may hold what was not found again, though newer ones are known.
+  std::unordered_map<std::string, std::int64_t> floors_;
   struct Looked {
     std::int64_t mtime_ns = 0;
     std::int64_t time_ns = 0;  ///< of the look, by the same clock

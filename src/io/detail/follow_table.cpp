@@ -73,8 +73,8 @@ void FollowTable::put(Tracked& file, const FoundFile& where) {
     info.device = where.device;
     info.inode = where.inode;
     info.size = where.size;
-    info.mtime_ns = where.mtime_ns;
   });
+  file.seen_mtime = where.mtime_ns;
   index_names(file);
 }
 

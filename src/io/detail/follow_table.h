@@ -54,6 +54,7 @@ class FollowTable {
     change(file.info);
   }
 
+  Tracked* by_id(std::uint32_t id) const noexcept { return id < files_.size() ? files_[id].get() : nullptr; }
   Tracked* by_key(FileKey key) const;
   /// The file that had this name last, also if the name was the target of a link.
   Tracked* by_path(const std::string& path) const;
