@@ -58,7 +58,7 @@ class Faults(Cycle):
         seconds = self.rng.uniform(0.3, 0.8)
         for fault in proxy.faults:
             self.say(f"planned: {fault}")
-        for _ in range(1 + len(faults)):
+        for _ in range(2 + 2 * len(faults)):
             run = self.start_load(server.dsn(database, proxy.port), seconds, "--request-timeout", REQUEST_TIMEOUT,
                                   "--retry-for", "40s", "--lanes", str(self.rng.randrange(1, 4)),
                                   resume=self.may_resume())
