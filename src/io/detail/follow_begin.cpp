@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -27,6 +28,12 @@ FileKey key_of(const FoundFile& file) { return {file.device, file.inode}; }
 bool is_before(std::int64_t time, std::int64_t since) {
   const std::int64_t grain = time % kSecond == 0 ? kSecond : time % 1000 == 0 ? 1000 : 1;
   return time / grain < since / grain;
+}
+
+/// Whether `file` has to be at its end before `other` begins.
+bool comes_before(const Tracked& file, const Tracked& other) {
+  return std::any_of(file.newer.begin(), file.newer.end(),
+                     [&](const Tracked* next) { return next == &other || comes_before(*next, other); });
 }
 
 }  // namespace
@@ -177,6 +184,30 @@ void FollowRotation::note_start() {
       FoundFile file;
       file.path = join_path(directory, entry.name);
       if (look_at(file) == 0) at_start_[key_of(file)] = file.mtime_ns;
+    }
+  }
+}
+
+/// After a restart: of what one name had, older generations come first.
+void FollowRotation::chain_resumed() {
+  if (options_.known.empty()) return;
+  using Age = std::tuple<bool, std::int64_t, Tracked*>;
+  std::unordered_map<std::string, std::vector<Age>> groups;
+  for (Tracked* file : table_.live()) {
+    if (file->state != FileState::following && file->state != FileState::leaving) continue;
+    groups[rotation_group(file->info.place)].emplace_back(!file->rotated, file->info.mtime_ns, file);
+  }
+  for (auto& [group, files] : groups) {
+    std::sort(files.begin(), files.end(), [](const Age& a, const Age& b) {
+      const auto& [a_named, a_time, a_file] = a;
+      const auto& [b_named, b_time, b_file] = b;
+      if (a_named != b_named || a_time != b_time) return std::tie(a_named, a_time) < std::tie(b_named, b_time);
+      return is_older_name(a_file->info.path, b_file->info.path);
+    });
+    for (std::size_t i = 1; i < files.size(); ++i) {
+      Tracked& older = *std::get<2>(files[i - 1]);
+      Tracked& newer = *std::get<2>(files[i]);
+      if (!comes_before(newer, older) && !comes_before(older, newer)) table_.chain(older, newer);
     }
   }
 }

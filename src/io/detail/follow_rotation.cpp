@@ -110,7 +110,10 @@ bool FollowRotation::scan() {
   take_fresh(fresh);
   take_siblings();
   take_missing(found.missing);
-  if (first_) note_start();
+  if (first_) {
+    note_start();
+    chain_resumed();
+  }
   table_.compact_live();
   first_ = false;
   return found.complete && lost_.empty();

@@ -72,6 +72,7 @@ class FollowRotation {
   std::vector<FoundFile> siblings(const std::string& path, const std::string& real, bool rotated_only);
 
   void note_start();
+  void chain_resumed();
   Tracked* begin_missed(const FoundFile& missed, const std::string& place, Tracked* before,
                         const std::vector<FoundFile>& fresh);
   void take_missing(const std::vector<std::string>& missing);
