@@ -109,7 +109,6 @@ class Rotations(Cycle):
         timeless = self.rng.random() < 0.25
         writers = [Writer(self.logs / f"app{k}.log", k, f"{self.seed} {k}", timeless)
                    for k in range(self.rng.randrange(1, 4))]
-        self.timeless = timeless
         for writer in writers:
             writer.start()
         try:
@@ -168,8 +167,7 @@ class Rotations(Cycle):
     def _rotate_and_kill(self, tail, writers):
         """One rotation; tail may be ended before, within, or behind it, and is started again some time later."""
         moment = self.rng.choice(("never", "never", "before", "within", "behind"))
-        # What is read again after a kill gets another time where it has none of its own.
-        hard = self.rng.random() < 0.75 and not self.timeless
+        hard = self.rng.random() < 0.75
         if moment == "before":
             self._end(tail, hard)
         rotation = self._begin_rotation(writers)
