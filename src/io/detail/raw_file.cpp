@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -43,6 +44,20 @@ void refuse_special(const std::string& name, int fd, const struct stat& status) 
   }
 }
 
+/// Whether a regular file is one of those that the kernel writes while they are read (/proc, /sys): their size says
+/// nothing, it is 0 or a page.
+bool is_made_up(int fd, const struct stat& status) {
+  if (!S_ISREG(status.st_mode) || status.st_blocks != 0) return false;
+  if (status.st_size == 0) {
+    char byte = 0;
+    struct stat now {};
+    return ::pread(fd, &byte, 1, 0) == 1 && ::fstat(fd, &now) == 0 && now.st_size == 0;
+  }
+  constexpr decltype(statfs::f_type) kSysfs = 0x62656572;
+  struct statfs system {};
+  return ::fstatfs(fd, &system) == 0 && system.f_type == kSysfs;
+}
+
 bool same_time(const timespec& a, const timespec& b) { return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec; }
 
 }  // namespace
@@ -81,11 +96,12 @@ RawFile::RawFile(const Input& input) : name_(input.name) {
   }
   refuse_special(name_, fd_, opened_);
   regular_ = S_ISREG(opened_.st_mode);
-  if (regular_) {
+  made_up_ = is_made_up(fd_, opened_);
+  if (regular_ && !made_up_) {
     const auto end = static_cast<std::uint64_t>(opened_.st_size);
     const off_t at = ::lseek(fd_, 0, SEEK_CUR);  // standard input may be a file that somebody has read the front of
     size_ = end - std::min(end, static_cast<std::uint64_t>(std::max<off_t>(at, 0)));
-  } else {
+  } else if (!regular_) {
     wake_ = Descriptor(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   }
 }
@@ -120,7 +136,7 @@ bool RawFile::wait_readable(const Wait& wait, ReadState& why_not) {
 }
 
 ReadResult RawFile::read(char* to, std::size_t most, const Wait& wait) {
-  if (regular_) {
+  if (regular_ && !made_up_) {
     most = static_cast<std::size_t>(std::min<std::uint64_t>(most, size_ - consumed()));
     if (most == 0) return {ReadState::end, 0};
   }
@@ -134,7 +150,7 @@ ReadResult RawFile::read(char* to, std::size_t most, const Wait& wait) {
       return {ReadState::data, static_cast<std::size_t>(got)};
     }
     if (got == 0) {
-      if (regular_) throw_truncated();
+      if (regular_ && !made_up_) throw_truncated();
       return {ReadState::end, 0};
     }
     const int error_number = errno;
@@ -145,14 +161,15 @@ ReadResult RawFile::read(char* to, std::size_t most, const Wait& wait) {
 }
 
 bool RawFile::seek(std::uint64_t at) noexcept {
-  if (!regular_ || path_.empty() || at > size_ || ::lseek(fd_, static_cast<off_t>(at), SEEK_SET) < 0) return false;
+  if (!regular_ || made_up_ || path_.empty() || at > size_ || ::lseek(fd_, static_cast<off_t>(at), SEEK_SET) < 0)
+    return false;
   consumed_.store(at, std::memory_order_relaxed);
   return true;
 }
 
 bool RawFile::read_at(std::uint64_t offset, char* to, std::size_t most, std::size_t& got) const {
   got = 0;
-  if (!regular_ || path_.empty()) return false;
+  if (!regular_ || made_up_ || path_.empty()) return false;
   while (got < most) {
     const ssize_t count = ::pread(fd_, to + got, most - got, static_cast<off_t>(offset + got));
     if (count < 0 && errno == EINTR) continue;
@@ -165,7 +182,7 @@ bool RawFile::read_at(std::uint64_t offset, char* to, std::size_t most, std::siz
 
 bool RawFile::shrunk() const noexcept {
   struct stat now {};
-  return regular_ && (::fstat(fd_, &now) != 0 || now.st_size < opened_.st_size);
+  return regular_ && !made_up_ && (::fstat(fd_, &now) != 0 || now.st_size < opened_.st_size);
 }
 
 void RawFile::throw_truncated() const {
@@ -175,7 +192,7 @@ void RawFile::throw_truncated() const {
 }
 
 void RawFile::check_unchanged() const {
-  if (!regular_) return;
+  if (!regular_ || made_up_) return;
   struct stat now {};
   if (::fstat(fd_, &now) != 0 || now.st_size < opened_.st_size) throw_truncated();
   if (now.st_size == opened_.st_size && !same_time(now.st_mtim, opened_.st_mtim)) {

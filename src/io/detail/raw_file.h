@@ -46,7 +46,8 @@ class Descriptor {
 };
 
 /// An opened source as it lies on disk or comes from a pipe. A regular file is read up to the size that it had when it
-/// was opened. read() from one thread; the rest from any.
+/// was opened; one that the kernel makes up (/proc, /sys), whose size says nothing, to its end. read() from one thread;
+/// the rest from any.
 class RawFile {
  public:
   /// Throws Error(Errc::io): cannot be opened, a directory, a socket, a device.
@@ -82,6 +83,7 @@ class RawFile {
   Descriptor owned_;
   int fd_ = -1;
   bool regular_ = false;
+  bool made_up_ = false;  ///< by the kernel, while it is read
   std::uint64_t size_ = 0;
   struct stat opened_ {};
   Descriptor wake_;  ///< eventfd that ends a poll() when a stop is asked for
