@@ -25,7 +25,7 @@ std::string to_text(const CheckReport& report) {
   std::string out;
   for (const auto& source : report.sources) {
     out +=
-        fmt::format("source   {}: {}{}, {} rows, {} rejected{}, {}\n", source.name,
+        fmt::format("source   {}: {}{}, {} rows, {} rejected{}, {}\n", printable(source.name, 400),
                     source.format.empty() ? "not read" : source.format,
                     source.compression.empty() || source.compression == "none" ? "" : " (" + source.compression + ")",
                     format_count(source.rows), format_count(source.rejected),
@@ -36,7 +36,7 @@ std::string to_text(const CheckReport& report) {
   for (const auto& note : report.notes) out += fmt::format("note     {}\n", note);
   for (const auto& source : report.sources) {
     if (source.columns.empty()) continue;
-    out += fmt::format("columns  of {}\n", source.name);
+    out += fmt::format("columns  of {}\n", printable(source.name, 400));
     for (const auto& why : source.why) out += fmt::format("  {}\n", why);
     for (std::size_t i = 0; i < std::min(kShownColumns, source.columns.size()); ++i) {
       const auto& column = source.columns[i];

@@ -25,6 +25,12 @@ constexpr std::size_t kCompressedHead = std::size_t{8} << 20;
 // that what does not fit after that is refused for another reason, or its source has changed meanwhile.
 constexpr unsigned kMostWidenings = 1;
 
+/// The start of a source. A header that is longer than that is wanted whole.
+std::string_view peek_head(io::Reader& reader, const std::stop_token& stop = {}) {
+  const auto head = reader.peek(kHead, stop);
+  return head.size() == kHead && head.find('\n') == std::string_view::npos ? reader.peek(kWhole, stop) : head;
+}
+
 }  // namespace
 
 bool can_read_twice(std::span<const io::Input> inputs) {
@@ -43,12 +49,15 @@ std::shared_ptr<const format::CsvSample> CsvSources::look_at(const io::Input& in
   if (const auto known = knowledge_->whole.find(input.name); known != knowledge_->whole.end())
     return std::make_shared<const format::CsvSample>(known->second);
   if (ndjson_.count(input.name) > 0) return look_at_ndjson(reader);
-  auto head = reader.peek(kHead);
+  auto head = peek_head(reader);
+  const bool long_header = head.size() > kHead;
   auto sample = std::make_shared<format::CsvSample>(format::sniff(head, mapping_), mapping_);
   const auto size = reader.size();
   const bool compressed = reader.compression() != io::Compression::none;
   std::string piece;
-  if (head.size() < kHead || compressed || !reader.sample(0, 1, piece)) {
+  if (long_header) {
+    sample->add_head(head, 0, head.size() < kWhole);
+  } else if (head.size() < kHead || compressed || !reader.sample(0, 1, piece)) {
     if (head.size() == kHead && compressed) head = reader.peek(kCompressedHead);
     sample->add_head(head, 0, head.size() < kHead);
   } else if (size <= kWhole) {
@@ -157,12 +166,12 @@ CsvSource CsvSources::plan(const io::Input& input, io::Reader& reader, const Des
       refine(plan);
       return plan;
     });
-    for (const auto& text : source.plan->notes) note(fmt::format("{}: {}", input.name, text));
+    for (const auto& text : source.plan->notes) note(fmt::format("{}: {}", printable(input.name, 400), text));
     return source;
   }
   auto whole = format::make_plan(*sample, mapping_, default_table);
   refine(whole);
-  for (const auto& text : whole.notes) note(fmt::format("{}: {}", input.name, text));
+  for (const auto& text : whole.notes) note(fmt::format("{}: {}", printable(input.name, 400), text));
   const auto shared = std::make_shared<const format::CsvPlan>(std::move(whole));
   source.plan = shared;
   source.tables = std::make_shared<format::CsvTables>([this, sample, shared, describe](const std::string& value) {
@@ -171,17 +180,17 @@ CsvSource CsvSources::plan(const io::Input& input, io::Reader& reader, const Des
     });
   });
   for (const auto& [value, columns] : sample->tables()) source.tables->plan(value);
-  note(fmt::format("{}: column '{}' names {} super table{}", input.name, printable(mapping_.table_column),
-                   sample->tables().size(), sample->tables().size() == 1 ? "" : "s"));
+  note(fmt::format("{}: column '{}' names {} super table{}", printable(input.name, 400),
+                   printable(mapping_.table_column), sample->tables().size(), sample->tables().size() == 1 ? "" : "s"));
   return source;
 }
 
 std::optional<format::CsvSample> CsvSources::look_at_whole(const io::Input& input, const io::ReadOptions& options,
                                                            unsigned threads, const std::stop_token& stop) const {
   const auto reader = io::Reader::open(input, options);
-  const auto head = reader->peek(kHead, stop);
+  const auto head = peek_head(*reader, stop);
   format::CsvSample sample(format::sniff(head, mapping_), mapping_);
-  sample.add_head(head, 0, head.size() < kHead);
+  sample.add_head(head, 0, head.size() < kHead || (head.size() > kHead && head.size() < kWhole));
   const auto& dialect = sample.dialect();
   reader->set_cutting({io::Splitting::csv, {dialect.delimiter, dialect.quote, dialect.escape}});
   std::mutex mutex;
@@ -229,7 +238,8 @@ bool CsvSources::learn(const std::string& table, std::span<const io::Input> inpu
   knowledge_->types.erase(table);
   auto& types = knowledge_->types[table];
   const auto take = [&](const format::CsvSample& sample, const format::CsvPlan& plan) {
-    for (std::size_t c = 0; c < plan.columns.size(); ++c) types[plan.columns[c].column.name].merge(sample.columns()[c]);
+    for (std::size_t c = 0; c < plan.columns.size(); ++c)
+      if (sample.looked_at(c)) types[plan.columns[c].column.name].merge(sample.column(c));
   };
   for (const auto& input : inputs) {
     if (mapping_.table_column.empty() && (mapping_.table.empty() ? csv_default_table(input) : mapping_.table) != table)

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <string>
+#include <string_view>
+#include <unordered_map>
 
 namespace penstock::cli {
 namespace {
@@ -13,13 +15,21 @@ std::string time_format(const format::TimeFormat& time) {
   return time.digits == 0 ? "s" : time.digits == 3 ? "ms" : time.digits == 6 ? "us" : "ns";
 }
 
-// A column as a mapping names it: by position where its name does not tell it from others.
-std::string name_of(const format::CsvPlan& plan, std::size_t column) {
-  const auto& name = plan.columns[column].csv_name;
-  const auto same = std::count_if(plan.columns.begin(), plan.columns.end(),
-                                  [&](const auto& other) { return other.csv_name == name; });
-  return name.empty() || same > 1 ? "#" + std::to_string(column + 1) : name;
-}
+// Columns as a mapping names them: by position where the name does not tell one from others.
+class Names {
+ public:
+  explicit Names(const format::CsvPlan& plan) : plan_(plan) {
+    for (const auto& column : plan.columns) ++count_[column.csv_name];
+  }
+  std::string operator[](std::size_t column) const {
+    const auto& name = plan_.columns[column].csv_name;
+    return name.empty() || count_.at(name) > 1 ? "#" + std::to_string(column + 1) : name;
+  }
+
+ private:
+  const format::CsvPlan& plan_;
+  std::unordered_map<std::string_view, std::size_t> count_;
+};
 
 }  // namespace
 
@@ -49,11 +59,16 @@ schema::CsvMapping found_mapping(const format::CsvPlan& plan, const schema::CsvM
   mapping.rename.clear();
   mapping.columns.clear();
   mapping.ignore.clear();
+  // A few of many are said by their names, most of a few by the others'.
+  const bool many = plan.columns.size() > data::Limits::columns;
+  const Names names(plan);
   std::string times;
   bool one_format = true;
   for (std::size_t c = 0; c < plan.columns.size(); ++c) {
     const auto& column = plan.columns[c];
-    const auto name = name_of(plan, c);
+    if (many && column.role == Role::ignored) continue;
+    const auto name = names[c];
+    if (many && column.role == Role::field) mapping.columns.push_back(name);
     if (column.role == Role::ignored) {
       mapping.ignore.push_back(name);
       continue;

@@ -83,7 +83,8 @@ class CsvSample {
   CsvSample(Dialect dialect, const schema::CsvMapping& mapping);
 
   /// The start of the file, behind a BOM that is `offset` bytes long. Records cut off by the end are left out unless
-  /// `whole` says that the text ends where the file ends.
+  /// `whole` says that the text ends where the file ends. Throws Error(Errc::config) when the header does not end in
+  /// the text, or when there are more columns than a super table can have and mapping.columns does not choose.
   void add_head(std::string_view text, std::uint64_t offset = 0, bool whole = true);
   /// A piece from the middle: what lies before its first line end is passed over, and records with another number of
   /// fields (a piece may begin inside quotes) do not count.
@@ -98,11 +99,16 @@ class CsvSample {
 
   [[nodiscard]] const Dialect& dialect() const noexcept { return dialect_; }
   [[nodiscard]] const std::vector<std::string>& names() const noexcept { return names_; }
-  [[nodiscard]] const std::vector<TypeSummary>& columns() const noexcept { return columns_; }
+  /// How many columns the file has.
+  [[nodiscard]] std::size_t width() const noexcept { return width_; }
+  /// What was seen of a column; nothing of one that was not looked at.
+  [[nodiscard]] const TypeSummary& column(std::size_t index) const noexcept;
+  /// False: one of so many columns that only those are looked at which the mapping names, and the first ones.
+  [[nodiscard]] bool looked_at(std::size_t index) const noexcept { return slot(index) != kNoSlot; }
   [[nodiscard]] std::uint64_t records() const noexcept { return records_; }
   [[nodiscard]] std::uint64_t data_begin() const noexcept { return data_begin_; }
   /// With mapping.table_column: the columns as the rows of each super table fill them, by the value that names it. Of
-  /// at most kMostTables.
+  /// at most kMostTables. For of_table() only.
   [[nodiscard]] const std::map<std::string, std::vector<TypeSummary>, std::less<>>& tables() const noexcept {
     return tables_;
   }
@@ -121,9 +127,19 @@ class CsvSample {
   void add_records(std::string_view text, std::size_t begin, bool whole);
   void add_record(std::string_view text, std::size_t begin, std::span<const std::uint32_t> ends);
   [[nodiscard]] bool is_null(std::string_view text, bool quoted) const;
-  void find_table_column();
+  void set_width(std::size_t columns);
+  void check_width() const;
+  void choose_columns();
+  static constexpr std::uint32_t kNoSlot = UINT32_MAX;
+  [[nodiscard]] std::uint32_t slot(std::size_t column) const noexcept {
+    if (column >= width_) return kNoSlot;
+    return slots_.empty() ? static_cast<std::uint32_t>(column) : slots_[column];
+  }
 
   Dialect dialect_;
+  bool chosen_;                      ///< mapping.columns says which columns are kept
+  std::size_t left_out_;             ///< columns that the mapping may take away otherwise, at most
+  std::vector<std::string> wanted_;  ///< columns that the mapping names
   std::string table_column_name_;
   std::optional<std::size_t> table_column_;
   std::map<std::string, std::vector<TypeSummary>, std::less<>> tables_;
@@ -132,7 +148,9 @@ class CsvSample {
   std::vector<std::string> given_names_;
   std::vector<std::string> nulls_;
   std::vector<std::string> names_;
-  std::vector<TypeSummary> columns_;
+  std::size_t width_ = 0;
+  std::vector<std::uint32_t> slots_;  ///< [column] index in columns_, or kNoSlot; empty: each has its own
+  std::vector<TypeSummary> columns_;  ///< [slot]
   std::vector<std::vector<std::string>> first_;
   std::size_t first_fields_ = 0;
   std::uint64_t records_ = 0;

@@ -92,16 +92,19 @@ void CsvPlanner::name_columns() {
   }
   if (names.empty()) return;
   for (const auto& [from, to] : mapping_.rename) plan_.columns[find(from, "rename")].column.name = to;
-  for (auto& column : plan_.columns) {
-    auto& name = column.column.name;
+  for (std::size_t c = 0; c < plan_.columns.size(); ++c) {
+    if (!sample_.looked_at(c)) continue;  // one of thousands that are left out
+    auto& name = plan_.columns[c].column.name;
     name = schema::legal_column_name(name);
     if (target_ == nullptr) continue;
-    if (const auto c = find_name(target_->columns, name)) name = target_->columns[*c].name;
+    if (const auto i = find_name(target_->columns, name)) name = target_->columns[*i].name;
     else if (const auto t = find_name(target_->tags, name)) name = target_->tags[*t].name;
   }
   // Columns of one super table have different names, in any case; headers need not.
   std::set<std::string> seen;
-  for (auto& column : plan_.columns) {
+  for (std::size_t c = 0; c < plan_.columns.size(); ++c) {
+    if (!sample_.looked_at(c)) continue;
+    auto& column = plan_.columns[c];
     const auto name = column.column.name;
     for (int n = 2; !seen.insert(lower(column.column.name)).second; ++n) {
       const auto suffix = fmt::format("_{}", n);
@@ -140,7 +143,7 @@ const TypeSummary& CsvPlanner::summary_of(std::size_t c) const {
     const auto found = context_.scanned->find(plan_.columns[c].column.name);
     if (found != context_.scanned->end()) return found->second;
   }
-  return sample_.columns()[c];
+  return sample_.column(c);
 }
 
 void CsvPlanner::set_roles() {
@@ -424,9 +427,11 @@ void CsvPlanner::warn() {
   const auto used = static_cast<std::size_t>(std::count_if(columns.begin(), columns.end(), [](const auto& column) {
     return column.role == Role::timestamp || column.role == Role::field || column.role == Role::tag;
   }));
-  if (used > data::Limits::columns)
-    plan_.notes.push_back(fmt::format("the file has {} columns, a super table at most {}; leave some out with --ignore",
-                                      columns.size(), data::Limits::columns));
+  if (used + plan_.constant_tags.size() > data::Limits::columns)
+    fail(
+        fmt::format("{} of the file's {} columns would be loaded, a super table has at most {} with its tags; leave "
+                    "some out with --ignore, or name those to load with --columns",
+                    format_count(used), format_count(columns.size()), format_count(data::Limits::columns)));
   const bool tags = !plan_.constant_tags.empty() || !plan_.child_name.empty() ||
                     std::any_of(columns.begin(), columns.end(), [](const auto& c) { return c.role == Role::tag; });
   if (tags || plan_.table_column) return;

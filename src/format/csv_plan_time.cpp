@@ -79,7 +79,7 @@ std::string padded(std::string_view text) {
 }  // namespace
 
 bool CsvPlanner::holds_times(std::size_t c, unsigned percent) const {
-  const auto& summary = sample_.columns()[c];
+  const auto& summary = sample_.column(c);
   const auto all = summary.values();
   if (all == 0) return false;
   const auto& times = summary.times;
@@ -94,7 +94,7 @@ bool CsvPlanner::holds_times(std::size_t c, unsigned percent) const {
 }
 
 bool CsvPlanner::holds_clocks(std::size_t c) const {
-  const auto& summary = sample_.columns()[c];
+  const auto& summary = sample_.column(c);
   return summary.values() > 0 && summary.times.clocks * 100 >= summary.values() * 90;
 }
 
@@ -151,7 +151,7 @@ void CsvPlanner::find_timestamp() {
   }
   for (const bool clock : {true, false}) {
     for (std::size_t c = 0; c < columns.size(); ++c) {
-      const auto& times = sample_.columns()[c].times;
+      const auto& times = sample_.column(c).times;
       if (holds_times(c) && (clock ? times.with_clock > 0 : times.iso > 0))
         return choose(c, "the first that holds dates");
     }
@@ -161,7 +161,7 @@ void CsvPlanner::find_timestamp() {
   }
   if (find_joined_by_pattern()) return;
   const auto integers = [&](std::size_t c) {
-    const auto& summary = sample_.columns()[c];
+    const auto& summary = sample_.column(c);
     return summary.values() > 0 && summary.counts[static_cast<std::size_t>(ValueKind::integer)] == summary.values();
   };
   if (by_name(integers, kEpochNames.size(), kEpochNames.data())) return choose(best, "by its name");
@@ -243,7 +243,7 @@ std::string CsvPlanner::pattern_of(std::size_t c) const {
 
 // A date without a clock, and a column whose header and values say that it has the time of day.
 void CsvPlanner::find_clock() {
-  const auto& times = sample_.columns()[plan_.timestamp].times;
+  const auto& times = sample_.column(plan_.timestamp).times;
   if (times.iso == 0 || times.with_clock > 0 || is_pattern(mapping_)) return;
   for (std::size_t c = 0; c < plan_.columns.size(); ++c) {
     if (c == plan_.timestamp || !holds_clocks(c) || !has_one_of(plan_.columns[c].csv_name, kClockNames)) continue;
@@ -279,7 +279,7 @@ void CsvPlanner::fail_without_timestamp() const {
   std::vector<std::string> shown;
   std::string advice;
   for (std::size_t c = 0; c < columns.size(); ++c) {
-    const auto& examples = sample_.columns()[c].examples;
+    const auto& examples = sample_.column(c).examples;
     const auto example = std::find_if(examples.begin(), examples.end(), [](const auto& e) { return !e.empty(); });
     if (shown.size() < 12)
       shown.push_back(fmt::format("{} = {}", printable(columns[c].csv_name, 30),
@@ -300,7 +300,7 @@ void CsvPlanner::fail_without_timestamp() const {
 }
 
 std::pair<TimeFormat, int> CsvPlanner::time_format(std::size_t c) const {
-  const auto& times = sample_.columns()[c].times;
+  const auto& times = sample_.column(c).times;
   const bool key = c == plan_.timestamp;
   TimeFormat format;
   const auto& given = mapping_.time_format;
@@ -344,7 +344,7 @@ void CsvPlanner::set_times() {
     auto [format, needed] = time_format(c);
     digits = std::max(digits, needed);
     column.time = std::move(format);
-    const auto& times = sample_.columns()[c].times;
+    const auto& times = sample_.column(c).times;
     if (column.time.kind == TimeFormat::Kind::iso) local += times.iso - times.with_offset;
     if (column.role != Role::timestamp) continue;
     const bool mixed =

@@ -48,6 +48,8 @@ std::string file_stem(const std::string& name) {
   std::string stem = name == "-" || name == "standard input" ? "stdin" : fs::path(name).filename().string();
   for (const auto* const suffix : {".gz", ".zst", ".lz4"})
     if (stem.size() > 4 && stem.ends_with(suffix)) stem.resize(stem.size() - std::string_view(suffix).size());
+  for (auto& c : stem)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '_';
   if (stem.size() > kLongestStem) stem.resize(kLongestStem);
   return stem.empty() ? "source" : stem;
 }
@@ -334,7 +336,7 @@ Rejects::Group& Rejects::group_of(const RejectedRecord& rejected) {
   }
   if (group.examples.size() < kExamples) {
     const auto& name = sources_[rejected.source].name;
-    std::string place = fmt::format("{}:{}", name == "-" ? "standard input" : name, rejected.line);
+    std::string place = fmt::format("{}:{}", name == "-" ? "standard input" : printable(name, 400), rejected.line);
     if (rejected.column > 0) place += fmt::format(":{}", rejected.column);
     if (group.count == 0) group.first = place;
     group.examples.push_back({std::move(place), printable(rejected.record, kExampleBytes)});

@@ -194,8 +194,8 @@ std::string to_text(const Summary& summary) {
     line("sources", format_count(summary.sources.size()));
     for (std::size_t i = 0; i < std::min(kMost, summary.sources.size()); ++i) {
       const auto& s = summary.sources[i];
-      out += fmt::format("  {}: {} read, {} written, {} rejected{}{}\n", s.name, format_count(s.tally.read),
-                         format_count(s.tally.written), format_count(s.tally.rejected),
+      out += fmt::format("  {}: {} read, {} written, {} rejected{}{}\n", printable(s.name, 400),
+                         format_count(s.tally.read), format_count(s.tally.written), format_count(s.tally.rejected),
                          s.tally.left_out > 0 ? fmt::format(", {} left out", format_count(s.tally.left_out)) : "",
                          s.tally.not_done > 0 ? fmt::format(", {} not done", format_count(s.tally.not_done)) : "");
     }
