@@ -310,7 +310,7 @@ TEST(FollowerProperty, EveryLineComesOnceWhateverRotates) {
   if (only != nullptr) return live(static_cast<unsigned>(std::atoi(only)));
   const char* many = std::getenv("PENSTOCK_FOLLOW_SEEDS");
   const char* from = std::getenv("PENSTOCK_FOLLOW_FROM");
-  const unsigned seeds = many != nullptr ? static_cast<unsigned>(std::atoi(many)) : 150;
+  const unsigned seeds = many != nullptr ? static_cast<unsigned>(std::atoi(many)) : 80;
   for (auto seed = static_cast<unsigned>(from != nullptr ? std::atoi(from) : 0); seed < seeds; ++seed) live(seed);
 }
 

@@ -62,6 +62,8 @@ Match FollowRotation::compare_with(const FoundFile& where, Tracked& file, bool& 
 Match FollowRotation::compare_live(const FoundFile& where, Tracked& file) {
   const Opened copy(where);
   if (!copy.good) return Match::unclear;
+  // Nothing was in it yet when it was opened, so it is what it was.
+  if (file.info.head_bytes == 0 && file.fd.get() >= 0) return compare_as_prefix(copy.content, file.fd.get());
   const bool open = !file.info.compressed && table_.open(file) == 0;
   if (!open || compare({file.fd.get(), file.info.path, file.info.size, false}, file.info) == Match::other) {
     if (is_weak(file.info)) return Match::other;

@@ -41,15 +41,9 @@ FollowRotation::FollowRotation(const FollowOptions& options, FollowTable& table)
     file.read_mtime = known.mtime_ns;
     if (!known.finished) lost_.push_back(&file);
   }
-  // Those that were given up before they were read, behind the newest one that was.
-  std::unordered_map<std::string, std::uint32_t> read;
+  // Those that were given up before anything was read of them may still turn up.
   for (const FollowedFile& known : options_.known) {
-    if (known.offset > 0) read[known.place] = std::max(read[known.place], known.id);
-  }
-  for (const FollowedFile& known : options_.known) {
-    const auto newest = read.find(known.place);
-    if (!known.finished || known.offset > 0 || (newest != read.end() && newest->second > known.id)) continue;
-    if (Tracked* file = table_.by_id(known.id)) give_up_search(*file);
+    if (known.finished && known.offset == 0 && !known.compressed) give_up_search(*table_.by_id(known.id));
   }
 }
 
@@ -214,6 +208,7 @@ void FollowRotation::settle_names() {
     }
     const std::string old = file->info.path;
     table_.put(*file, where);
+    note_head(*file);
     if (file->state == FileState::following) file->grown = table_.now();
     file->state = FileState::leaving;
     table_.queue(*file);
