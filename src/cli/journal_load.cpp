@@ -215,7 +215,7 @@ std::string progress_of(const JournalContent& content) {
     else bytes += std::min(settled.offset, source.identity.size);
     if (!settled.finished && settled.offset > 0) {
       places += fmt::format("{}byte {} (line {}) of {}", places.empty() ? "" : ", ", format_count(settled.offset),
-                            format_count(settled.lines + 1), source.name);
+                            format_count(settled.lines + 1), printable(source.name, 400));
       known = known && source.compression == "none" && source.identity.size > 0;
     }
   }
@@ -332,7 +332,7 @@ void LoadJournal::check_sources(std::span<const io::Input> inputs, const Say& sa
     const auto id = id_of(input);
     const auto match = known.find(id);
     if (match == known.end()) {
-      say(fmt::format("{} was not among the sources before: it is loaded too", input.name));
+      say(fmt::format("{} was not among the sources before: it is loaded too", printable(input.name, 400)));
       auto& fresh = sources_.emplace_back();
       fresh.id = id;
       continue;
@@ -351,25 +351,25 @@ void LoadJournal::check_sources(std::span<const io::Input> inputs, const Say& sa
       if (now->size != then.size || now->head_hash != then.head_hash)
         say(fmt::format(
             "note: {} has changed since it was loaded; it is not read again (--again loads everything again)",
-            input.name));
+            printable(input.name, 400)));
       continue;
     }
     if (settled.offset == 0) continue;
     if (!io::begins_as(file.get(), then))
-      refuse(fmt::format("{} is not the file that was loaded before: its first {} bytes differ", input.name,
-                         format_count(then.head_bytes)));
+      refuse(fmt::format("{} is not the file that was loaded before: its first {} bytes differ",
+                         printable(input.name, 400), format_count(then.head_bytes)));
     if (source.compression == "none" || source.compression.empty()) {
       if (now->size < settled.offset)
-        refuse(fmt::format("{} has {} bytes, but {} of it were loaded before: it was cut or replaced", input.name,
-                           format_count(now->size), format_count(settled.offset)));
+        refuse(fmt::format("{} has {} bytes, but {} of it were loaded before: it was cut or replaced",
+                           printable(input.name, 400), format_count(now->size), format_count(settled.offset)));
       if (!source.tail_hash.empty() && source.tail_bytes <= settled.offset &&
           io::hash_of_range(file.get(), settled.offset - source.tail_bytes, source.tail_bytes) != source.tail_hash)
-        refuse(fmt::format("{} is not the file that was loaded before: the {} bytes before byte {} differ", input.name,
-                           source.tail_bytes, format_count(settled.offset)));
+        refuse(fmt::format("{} is not the file that was loaded before: the {} bytes before byte {} differ",
+                           printable(input.name, 400), source.tail_bytes, format_count(settled.offset)));
     }
     if (touched)
       say(fmt::format("note: {} was touched, moved or copied since; its content before byte {} looks the same",
-                      input.name, format_count(settled.offset)));
+                      printable(input.name, 400), format_count(settled.offset)));
   }
   for (const auto& [id, source] : known)
     if (!source->settled.finished)
@@ -535,7 +535,7 @@ void LoadJournal::opened(const io::Input& input, std::uint32_t source, const pip
       throw Error(Errc::config,
                   fmt::format("--resume: {} does not begin as it did before (its first {} bytes differ): give "
                               "it the same data from its start, or load with --again",
-                              input.name, format_count(wanted)));
+                              printable(input.name, 400), format_count(wanted)));
   }
   described.format = opened.format;
   described.compression = io::to_string(reader.compression());
