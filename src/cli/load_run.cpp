@@ -221,7 +221,16 @@ std::optional<int> Load::run() {
     run.open = [this](const io::Input& input, std::uint32_t source) {
       if (!unreadable_[source].empty()) throw Error(Errc::io, unreadable_[source]);
       auto opened = opener_.open(input, source);
-      if (lasting_.journal) lasting_.journal->opened(input, source, opened, stop_.get_token());
+      if (lasting_.journal) {
+        counters_.skip_to = lasting_.journal->source(source).settled.offset;
+        try {
+          lasting_.journal->opened(input, source, opened, stop_.get_token());
+        } catch (...) {
+          counters_.skip_to = 0;
+          throw;
+        }
+        counters_.skip_to = 0;
+      }
       return opened;
     };
     run.growth = growth_.get();

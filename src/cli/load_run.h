@@ -78,7 +78,7 @@ class Load {
         ledger_(plan_.inputs.size()),
         rejects_(plan_.rejects, reject_sources(plan_)),
         lasting_(lasting),
-        opener_(plan_.source, registry_, &budget_, lasting.csv),
+        opener_(told(plan_.source, counters_), registry_, &budget_, lasting.csv),
         row_rate_(plan_.writing.rate.rows_per_second),
         byte_rate_(plan_.writing.rate.bytes_per_second),
         stop_(lasting.stop),
@@ -97,6 +97,11 @@ class Load {
     std::vector<pipeline::Rejects::Source> sources;
     for (const auto& input : plan.inputs) sources.push_back({input.name, "txt", "", "", ""});
     return sources;
+  }
+  // The sources tell the counters how far they have skipped.
+  static SourceOptions told(SourceOptions options, report::Counters& counters) {
+    options.skipped = &counters.skipped;
+    return options;
   }
   void say(const std::string& text) const;
   void say_notes();

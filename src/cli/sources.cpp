@@ -106,6 +106,7 @@ io::ReadOptions SourceOpener::read_options() const {
   read.max_ratio = options_.max_ratio;
   read.use_mmap = options_.use_mmap;
   read.budget = budget_;
+  read.skipped = options_.skipped;
   return read;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -43,6 +44,7 @@ struct SourceOptions {
   pipeline::Selection selection;  ///< --since, --until, --limit
   /// Time of records that give none; empty: the system's clock.
   format::RecordClock record_clock;
+  std::atomic<std::uint64_t>* skipped = nullptr;  ///< ReadOptions::skipped
   std::string name_flags;  ///< flags about names and types that were given, as a command line has them: " --x y"
 };
 

@@ -20,6 +20,8 @@ struct Counters {
   std::atomic<std::uint64_t> bytes_total{0};  ///< of all sources as they lie on disk; 0 unknown
   std::atomic<std::uint64_t> bytes_read{0};   ///< of the sources as they lie on disk
   std::atomic<std::uint64_t> text_bytes{0};   ///< decompressed text that was parsed
+  std::atomic<std::uint64_t> skip_to{0};  ///< a resumed source is on its way to this byte (decompressed); 0: none is
+  std::atomic<std::uint64_t> skipped{0};  ///< how far it has come
   std::atomic<std::uint64_t> rows_read{0};
   std::atomic<std::uint64_t> rows_written{0};
   std::atomic<std::uint64_t> rows_rejected{0};

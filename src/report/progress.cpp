@@ -30,6 +30,10 @@ ProgressStyle default_progress_style() {
 }
 
 std::string progress_text(const Counters& counters, std::chrono::nanoseconds elapsed, double rows_per_second) {
+  if (const auto goal = counters.skip_to.load(std::memory_order_relaxed))
+    return fmt::format("going to where the load stopped: {} of {}",
+                       format_bytes(static_cast<double>(counters.skipped.load(std::memory_order_relaxed))),
+                       format_bytes(static_cast<double>(goal)));
   const auto total = counters.bytes_total.load(std::memory_order_relaxed);
   const auto written = counters.rows_written.load(std::memory_order_relaxed);
   // Reading runs ahead of writing by all that memory holds; what counts is the share of the read rows that is through.

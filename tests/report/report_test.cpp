@@ -65,6 +65,10 @@ TEST(Histogram, LosesNothingBetweenThreads) {
 TEST(Progress, SaysHowFarHowFastAndHowLong) {
   Counters counters;
   EXPECT_EQ(progress_text(counters, 1s, 0), "0 B  0 rows written  0 rows/s");
+  counters.skip_to = 3'400'000'000;
+  counters.skipped = 1'200'000'000;
+  EXPECT_EQ(progress_text(counters, 1s, 0), "going to where the load stopped: 1.2 GB of 3.4 GB");
+  counters.skip_to = 0;
   counters.bytes_total = 45'000'000;
   counters.bytes_read = 15'000'000;
   counters.rows_written = 3'456'789;
