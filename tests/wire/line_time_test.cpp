@@ -79,7 +79,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"json_cut", kJson, R"({"timestamp":)", Kind::given},
                     Case{"json_open_text", kJson, R"({"timest)", Kind::given},
                     Case{"json_none", kJson, "{}", Kind::given}),
-    [](const auto& info) { return std::string(info.param.name); });
+    [](const auto& tested) { return std::string(tested.param.name); });
 
 TEST(LineTimes, NeverLeaveTheRecord) {
   constexpr std::string_view kBytes = "m, =\\\"0f{}[]:t\t";
