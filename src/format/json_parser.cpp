@@ -50,14 +50,12 @@ void JsonParser::Work::parse(const io::Chunk& chunk, data::RowSet& rows) {
   const bool predict = options_.predict && all_tags_;
   const char* p = begin;
   if (chunk.offset == 0 && text_.starts_with("\xEF\xBB\xBF")) p += 3;
-  bool any = false;
   for (;;) {
     const char* const between = p;
     while (p < end && ((*p > '\0' && *p <= ' ') || *p == ',' || *p == '[' || *p == ']')) ++p;
-    if (p - between > kMostNesting || p == end) [[unlikely]]
-      check_between(static_cast<std::size_t>(between - begin), static_cast<std::size_t>(p - begin), any);
+    if (p - between > kMostNesting) [[unlikely]]
+      check_between(static_cast<std::size_t>(between - begin), static_cast<std::size_t>(p - begin));
     if (p == end) break;
-    any = true;
     if (predict) [[likely]] {
       if (const char* const next = predicted_point(p, end, static_cast<std::size_t>(p - begin))) [[likely]] {
         p = next;
@@ -73,9 +71,9 @@ void JsonParser::Work::parse(const io::Chunk& chunk, data::RowSet& rows) {
   rows.set_lines(simd::count(text_, '\n'));
 }
 
-/// What stands between points opens and closes arrays. Many brackets that have no partner are no such thing, and
-/// neither is a source of brackets that do not match and nothing else: both are one bad record.
-void JsonParser::Work::check_between(std::size_t begin, std::size_t end, bool after_record) {
+/// What stands between points opens and closes arrays. Many brackets that have no partner are no such thing: they are
+/// one bad record. (A few may have theirs in another chunk.)
+void JsonParser::Work::check_between(std::size_t begin, std::size_t end) {
   std::ptrdiff_t opened = 0, closed = 0;
   std::size_t first = end, last = begin;
   for (std::size_t i = begin; i < end; ++i) {
@@ -90,11 +88,8 @@ void JsonParser::Work::check_between(std::size_t begin, std::size_t end, bool af
     first = std::min(first, i);
     last = i + 1;
   }
-  const bool nothing_else = chunk_offset_ == 0 && end == text_.size() && !after_record;
   if (std::max(opened, closed) > kMostNesting)
-    return reject(first, last, {0x0221, "brackets that open or close no array of points", nullptr});
-  if (nothing_else && opened + closed > 0)
-    reject(first, last, {0x0221, "the source has no points, only brackets that do not match", nullptr});
+    reject(first, last, {0x0221, "brackets that open or close no array of points", nullptr});
 }
 
 /// Parses the point when its text is that of a known template and its series is known. Returns where it ends, or

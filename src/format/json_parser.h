@@ -31,13 +31,12 @@ struct JsonOptions {
 /// nanoseconds, which times after the year 2262 saturate.
 ///
 /// A record is an object that is in no other one (io::Splitting::json); commas, brackets and blanks between objects are
-/// passed over, so arrays may be cut anywhere between their elements; of more than 8 brackets in a row without a
-/// partner, and of a source that has brackets without a partner and no object, they are one bad record. What the server
-/// refuses becomes a Reject with the server's code: 0x0221 broken syntax or another shape, 0x020A metric, 0x0127
-/// timestamp, 0x0222 type, 0x0224 range, 0x2642 value length, 0x021F tag key, 0x2643 tags, 0x263C duplicate names,
-/// 0x0200 invalid UTF-8 in NCHAR, 0x060B time range, 0x061D child table named as its super table. Inputs that end the
-/// server's client (a metric that is no string, tags in an array, a number as table name) get 0x0221; its type
-/// "varbinary" is taken.
+/// passed over, so arrays may be cut anywhere between their elements; more than 8 brackets in a row without a
+/// partner are one bad record. What the server refuses becomes a Reject with the server's code: 0x0221 broken syntax or
+/// another shape, 0x020A metric, 0x0127 timestamp, 0x0222 type, 0x0224 range, 0x2642 value length, 0x021F tag key,
+/// 0x2643 tags, 0x263C duplicate names, 0x0200 invalid UTF-8 in NCHAR, 0x060B time range, 0x061D child table named as
+/// its super table. Inputs that end the server's client (a metric that is no string, tags in an array, a number as
+/// table name) get 0x0221; its type "varbinary" is taken.
 ///
 /// Threads, limits and oversized chunks as LineParser.
 class JsonParser : public Parser {

@@ -82,7 +82,7 @@ class JsonParser::Work {
   // json_general.cpp
   void parse_payload(std::string_view text);
   void broken_record(std::size_t begin, std::size_t end);
-  void check_between(std::size_t begin, std::size_t end, bool after_record);
+  void check_between(std::size_t begin, std::size_t end);
   void general_record(std::size_t begin, std::size_t end);
   bool point(std::uint32_t node, std::size_t begin, std::size_t end, JsonError& error);
   bool read_time(std::uint32_t node, std::int64_t& time, JsonTime& kind, JsonError& error) const;

@@ -60,8 +60,7 @@ class Limits(support.Case):
 
 class Json(Limits):
     def test_brackets_and_nothing_else(self):
-        for name, text in (("opened", "[" * MANY), ("closed", "]" * MANY), ("one", "["), ("the other", " ]\n"),
-                           ("in blanks", " \n[ [ \n"), ("turned around", "][")):
+        for name, text in (("opened", "[" * MANY), ("closed", "]" * MANY), ("in blanks", " \n" + "[ " * 20 + "\n")):
             with self.subTest(name):
                 self.file("a.json", text)
                 self.rejected("a.json", "--format", "json", written=0, said=("bracket",))

@@ -453,10 +453,10 @@ class Decisions(Journaled):
 
     def test_an_unreadable_source_is_tried_again(self):
         good = self.file("a.line", lines(1000, bad=False))
-        bad = self.file("b.line.gz", gzip.compress(lines(1000, 1000, bad=False).encode())[:-200])
+        bad = self.file("b.line.gz", gzip.compress(lines(1000, 1000, bad=False).encode(), mtime=0)[:-200])
         done = self.run_load(good, bad, status=3)
         self.assertIn("--resume", done.out)
-        bad.write_bytes(gzip.compress(lines(1000, 1000, bad=False).encode()))
+        bad.write_bytes(gzip.compress(lines(1000, 1000, bad=False).encode(), mtime=0))
         done = self.run_load(good, bad, "--resume")
         self.assertEqual(self.count("cpu"), 2000)
 
