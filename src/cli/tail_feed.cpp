@@ -87,7 +87,7 @@ TailFeed::TailFeed(io::FollowOptions options, const std::vector<pipeline::Journa
 std::uint32_t TailFeed::add(std::uint32_t id, const std::string& path, const pipeline::Settled& begin) {
   const auto source = books_.ledger.add_source(begin);
   books_.rejects.add_source({path, "", "", "", ""});
-  files_.push_back({id, path, "", {}, false});
+  files_.push_back({id, path, "", {}, false, begin.offset});
   by_id_[id] = source;
   return source;
 }
@@ -176,6 +176,7 @@ std::string TailFeed::name_of(std::uint32_t source) const {
 
 void TailFeed::describe(std::uint32_t source) {
   if (books_.journal == nullptr || !follower_) return;
+  const std::lock_guard in_order(describing_);
   pipeline::JournalSource row;
   std::uint32_t id = 0;
   {
@@ -196,9 +197,19 @@ void TailFeed::describe(std::uint32_t source) {
   row.identity.head_bytes = file.head_bytes;
   row.identity.head_hash = fmt::format("{:016x}", file.head_hash);
   row.settled = books_.ledger.settled(source);
-  books_.arrivals.forget_before(source, row.settled.offset);
   row.extra = to_extra(file, books_.arrivals.state(source));
   books_.journal->describe(source, row);
+}
+
+void TailFeed::describe_at(std::uint32_t source, std::uint64_t offset) {
+  // Only what an earlier checkpoint has made durable is never read again.
+  std::uint64_t durable = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    durable = std::exchange(files_[source].durable, offset);
+  }
+  books_.arrivals.forget_before(source, durable);
+  describe(source);
 }
 
 void TailFeed::forget_what_is_gone() {

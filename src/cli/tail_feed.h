@@ -41,6 +41,8 @@ class TailFeed : public pipeline::Feed {
 
   /// Writes down in the journal what a source is known by now.
   void describe(std::uint32_t source);
+  /// At a checkpoint: `offset` is what the journal is going to say that is settled of the source. For one caller.
+  void describe_at(std::uint32_t source, std::uint64_t offset);
   [[nodiscard]] std::vector<report::Gauges::Source> lag() const;
 
  private:
@@ -49,7 +51,8 @@ class TailFeed : public pipeline::Feed {
     std::string path;
     std::string format;  // empty: not known yet
     Reading reading;
-    bool forgotten = false;  // by the journal
+    bool forgotten = false;     // by the journal
+    std::uint64_t durable = 0;  // settled, and in the journal for sure
   };
   std::optional<io::Cutting> prepare(const io::FollowedFile& file, const std::string& open_path);
   bool enough_to_tell(const io::FollowedFile& file, const io::Input& input) const;
@@ -63,6 +66,7 @@ class TailFeed : public pipeline::Feed {
   mutable std::mutex mutex_;  // guards the next two; not held while the follower is called
   std::vector<File> files_;   // by source
   std::unordered_map<std::uint32_t, std::uint32_t> by_id_;  // source of the follower's id
+  std::mutex describing_;                                   // so that what was known earlier is not written later
   std::uint64_t handed_out_ = 0;                            // chunks
   bool unknown_to_journal_ = false;                         // a file was found that is not written down yet
   std::exception_ptr refused_;                              // what is wrong with the configuration, found out at a file

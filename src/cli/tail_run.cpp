@@ -145,8 +145,8 @@ void Tail::restore_rejects() {
 
 pipeline::Checkpointer::Options Tail::checkpoints() {
   pipeline::Checkpointer::Options options;
-  options.look = [this](std::uint32_t source, const pipeline::Settled&) {
-    feed_->describe(source);
+  options.look = [this](std::uint32_t source, const pipeline::Settled& settled) {
+    feed_->describe_at(source, settled.offset);
     return pipeline::Checkpointer::Options::Tail();
   };
   options.on_failure = [this] { stop_.request_stop(); };

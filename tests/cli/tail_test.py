@@ -240,12 +240,13 @@ class Tail(support.Case):
         wanted = 0
         for turn in range(4):
             running = self.follow(path, "--format", "line")
-            for _ in range(3):
+            for read in range(30):
                 with open(path, "a") as file:
                     for _ in range(5):
                         file.write(f"m,host=h n={wanted}i\n")
                         wanted += 1
-                self.wait_for_rows(running, wanted)
+                if read % 10 == 9:
+                    self.wait_for_rows(running, wanted)
             running.signal(signal.SIGKILL)  # as a rule before the checkpoint that settles the last lines
             running.process.wait()
         running = self.follow(path, "--format", "line")

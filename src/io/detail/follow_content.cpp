@@ -309,7 +309,8 @@ void FollowRotation::content_changed(Tracked& file) {
   if (look_at(where) == 0 && key_of(where) == key && table_.by_key(key) == nullptr) {
     if (placed) {
       if (known_content(where, true) == Known::no) begin_place(where, {});
-    } else {
+    } else if (known_content(where, false) == Known::no) {
+      // Not a file that is being compressed under the inode of one that is done.
       begin(where, where.path).state = FileState::leaving;
     }
   }
