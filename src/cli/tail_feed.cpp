@@ -126,10 +126,13 @@ std::optional<io::Cutting> TailFeed::prepare(const io::FollowedFile& file, const
     mine.reading.parsers = std::move(opened.parsers);
     mine.reading.filter =
         opened.filter ? std::make_shared<const pipeline::RowFilter>(std::move(opened.filter)) : nullptr;
+    any_taken_ = true;
     return opened.cutting;
   } catch (const Error& error) {
-    // What is wrong with the file is the follower's to tell; what is wrong with the flags ends the run.
+    // What is wrong with the file is the follower's to tell. Flags that fit no file end the run; once they have fitted
+    // one, a file that they do not fit must not end the service for the others.
     if (error.code() == Errc::io) throw;
+    if (any_taken_) throw Error(Errc::io, error.what());
     refused_ = std::current_exception();
     return std::nullopt;
   }

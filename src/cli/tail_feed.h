@@ -69,6 +69,7 @@ class TailFeed : public pipeline::Feed {
   std::mutex describing_;                                   // so that what was known earlier is not written later
   std::uint64_t handed_out_ = 0;                            // chunks
   bool unknown_to_journal_ = false;                         // a file was found that is not written down yet
+  bool any_taken_ = false;                                  // the flags fit at least one file
   std::exception_ptr refused_;                              // what is wrong with the configuration, found out at a file
   std::chrono::steady_clock::time_point next_sweep_;
   std::unique_ptr<io::Follower> follower_;  // last: it calls back
