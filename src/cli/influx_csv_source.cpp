@@ -6,27 +6,21 @@
 #include <utility>
 
 #include "base/error.h"
+#include "io/wrapped_reader.h"
 
 namespace penstock::cli {
 namespace {
 
-class OutlinedReader final : public io::Reader {
+class OutlinedReader final : public io::WrappedReader {
  public:
   OutlinedReader(std::unique_ptr<io::Reader> reader, std::shared_ptr<format::InfluxCsvOutline> outline)
-      : reader_(std::move(reader)), outline_(std::move(outline)) {}
-  std::string_view peek(std::size_t most, std::stop_token stop) override {
-    return reader_->peek(most, std::move(stop));
-  }
-  bool sample(std::uint64_t offset, std::size_t most, std::string& out) const override {
-    return reader_->sample(offset, most, out);
-  }
-  void set_cutting(const io::Cutting& cutting) override { reader_->set_cutting(cutting); }
+      : WrappedReader(std::move(reader)), outline_(std::move(outline)) {}
   // Which table the rows behind `offset` are of is told by all the text before it.
   void start_at(std::uint64_t offset, std::stop_token stop) override {
     io::Chunk chunk;
     std::uint64_t at = 0;
     while (at < offset) {
-      if (!reader_->next(chunk, stop)) {
+      if (!WrappedReader::next(chunk, stop)) {
         if (stop.stop_requested()) return;
         throw Error(Errc::io,
                     fmt::format("cannot go on at byte {}: the data ends at byte {}; it is not the file that was "
@@ -55,17 +49,12 @@ class OutlinedReader final : public io::Reader {
       out = *std::exchange(rest_, std::nullopt);
       return true;
     }
-    if (!reader_->next(out, std::move(stop))) return false;
+    if (!WrappedReader::next(out, std::move(stop))) return false;
     outline_->see(out);
     return true;
   }
-  [[nodiscard]] bool damaged() const noexcept override { return reader_->damaged(); }
-  [[nodiscard]] io::Compression compression() const noexcept override { return reader_->compression(); }
-  [[nodiscard]] std::uint64_t source_bytes_read() const noexcept override { return reader_->source_bytes_read(); }
-  [[nodiscard]] std::uint64_t size() const noexcept override { return reader_->size(); }
 
  private:
-  std::unique_ptr<io::Reader> reader_;
   std::shared_ptr<format::InfluxCsvOutline> outline_;
   std::optional<io::Chunk> rest_;  // of the chunk in which start_at() ended
 };

@@ -10,25 +10,18 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "cli/exit_status.h"
+#include "io/wrapped_reader.h"
 #include "sink/verifier.h"
 
 namespace penstock::cli {
 namespace {
 
 /// The front of a source.
-class Front final : public io::Reader {
+class Front final : public io::WrappedReader {
  public:
-  Front(std::unique_ptr<io::Reader> reader, std::uint64_t end) : reader_(std::move(reader)), end_(end) {}
-  std::string_view peek(std::size_t most, std::stop_token stop) override {
-    return reader_->peek(most, std::move(stop));
-  }
-  bool sample(std::uint64_t offset, std::size_t most, std::string& out) const override {
-    return reader_->sample(offset, most, out);
-  }
-  void set_cutting(const io::Cutting& cutting) override { reader_->set_cutting(cutting); }
-  void start_at(std::uint64_t offset, std::stop_token stop) override { reader_->start_at(offset, std::move(stop)); }
+  Front(std::unique_ptr<io::Reader> reader, std::uint64_t end) : WrappedReader(std::move(reader)), end_(end) {}
   bool next(io::Chunk& out, std::stop_token stop) override {
-    if (ended_ || !reader_->next(out, std::move(stop)) || out.offset >= end_) {
+    if (ended_ || !WrappedReader::next(out, std::move(stop)) || out.offset >= end_) {
       ended_ = true;
       out.owner.reset();
       return false;
@@ -38,13 +31,8 @@ class Front final : public io::Reader {
     ended_ = out.offset + out.text.size() >= end_;
     return true;
   }
-  [[nodiscard]] bool damaged() const noexcept override { return reader_->damaged(); }
-  [[nodiscard]] io::Compression compression() const noexcept override { return reader_->compression(); }
-  [[nodiscard]] std::uint64_t source_bytes_read() const noexcept override { return reader_->source_bytes_read(); }
-  [[nodiscard]] std::uint64_t size() const noexcept override { return reader_->size(); }
 
  private:
-  std::unique_ptr<io::Reader> reader_;
   const std::uint64_t end_;
   bool ended_ = false;
 };
