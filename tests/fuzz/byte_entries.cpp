@@ -20,6 +20,7 @@
 #include "wire/messages.h"
 #include "wire/schemaless.h"
 #include "wire/stmt2.h"
+#include "wire/tmq.h"
 
 namespace penstock::fuzz {
 namespace {
@@ -254,6 +255,57 @@ void wire(std::string_view input) {
       FUZZ_SAME(have, expected);
       return;
     }
+  }
+}
+
+// Messages of subscriptions: what is read is written again as it was, and everything else is refused.
+void tmq(std::string_view input) {
+  Steering steering(input);
+  const auto which = steering.below(4);
+  const auto within = [&](std::string_view piece) {
+    FUZZ_PROMISE(piece.empty() ||
+                 (piece.data() >= input.data() && piece.data() + piece.size() <= input.data() + input.size()));
+  };
+  try {
+    if (which == 0) {
+      const auto answer = penstock::wire::decode_raw_data_answer(input);
+      within(answer.message);
+      within(answer.payload);
+      const auto bytes = penstock::wire::encode_raw_data_answer(answer);
+      const auto again = penstock::wire::decode_raw_data_answer(bytes);
+      FUZZ_PROMISE(again.code == answer.code && again.type == answer.type && again.message_id == answer.message_id);
+      FUZZ_SAME(std::string(again.payload), std::string(answer.payload));
+      FUZZ_SAME(std::string(again.message), std::string(answer.message));
+    } else if (which == 1) {
+      const auto answer = penstock::wire::decode_raw_answer(input);
+      within(answer.payload);
+      const auto again = penstock::wire::encode_raw_answer(answer);
+      FUZZ_SAME(again, std::string(input.substr(0, again.size())));
+    } else if (which == 2) {
+      FUZZ_SAME(penstock::wire::encode_message_block_answer(penstock::wire::decode_message_block_answer(input)),
+                std::string(input));
+    } else {
+      const auto payload = penstock::wire::decode_data_payload(input);
+      within(payload.head);
+      within(payload.tail);
+      for (std::size_t b = 0; b < payload.blocks.size(); ++b) {
+        within(payload.blocks[b].block);
+        within(payload.blocks[b].table);
+        for (const auto& column : payload.columns_of(b)) within(column.name);
+      }
+      // Numbers may be written longer than they need, so the text may shrink; what it means stays.
+      const auto bytes = penstock::wire::encode_data_payload(payload);
+      const auto again = penstock::wire::decode_data_payload(bytes);
+      FUZZ_PROMISE(again.blocks.size() == payload.blocks.size() && again.columns == payload.columns);
+      FUZZ_SAME(std::string(again.tail), std::string(payload.tail));
+      for (std::size_t b = 0; b < payload.blocks.size(); ++b) {
+        FUZZ_SAME(std::string(again.blocks[b].block), std::string(payload.blocks[b].block));
+        FUZZ_SAME(std::string(again.blocks[b].table), std::string(payload.blocks[b].table));
+        FUZZ_PROMISE(again.blocks[b].rows == payload.blocks[b].rows);
+      }
+    }
+  } catch (const Error& error) {
+    FUZZ_PROMISE(error.code() == Errc::protocol && error.what()[0] != '\0');
   }
 }
 

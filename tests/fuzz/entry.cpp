@@ -60,6 +60,7 @@ constexpr std::array kEntries{
     Entry{"reader", reader, 2048, kCsvTokens},
     Entry{"telnet", telnet, 2048, kTelnetTokens},
     Entry{"times", times, 256, kTimeTokens},
+    Entry{"tmq", tmq, 1024, kNone},
     Entry{"websocket", websocket, 1024, kNone},
     Entry{"wire", wire, 1024, kNone},
     Entry{"wkt", wkt, 512, kWktTokens},

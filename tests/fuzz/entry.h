@@ -55,6 +55,7 @@ void times(std::string_view input);
 void zones(std::string_view input);
 void wkt(std::string_view input);
 void wire(std::string_view input);
+void tmq(std::string_view input);
 void websocket(std::string_view input);
 void coerce(std::string_view input);
 
