@@ -133,7 +133,21 @@ class Closer {
   BoundedQueue<WsMessage>& queue_;
 };
 
-bool is_websocket_path(std::string_view path) { return path == "/ws"; }
+/// The dialogue behind a path; nullptr: it is no WebSocket's.
+std::unique_ptr<Dialogue> make_dialogue(std::string_view path, Engine& engine, const Server::Options& options) {
+  WsDialogue::Options how;
+  how.bind_exec = options.stmt2_bind_exec;
+  if (path == "/rest/ws") {
+    how.endpoint = WsDialogue::Endpoint::rest_ws;
+  } else if (path == "/rest/stmt") {
+    how.endpoint = WsDialogue::Endpoint::rest_stmt;
+  } else if (path == "/rest/schemaless") {
+    how.endpoint = WsDialogue::Endpoint::rest_schemaless;
+  } else if (path != "/ws") {
+    return nullptr;
+  }
+  return std::make_unique<WsDialogue>(engine, how);
+}
 
 HttpResponse upgrade_error(int status, std::string body) {
   HttpResponse response{status,
@@ -288,12 +302,14 @@ class Server::Impl {
         log(LogLevel::info,
             fmt::format("sandbox: {} {}", request->method, secret ? "/rest/login/***" : printable(request->raw_path)));
       }
-      if (request->method == "GET" && is_websocket_path(request->path)) {
+      const auto dialogue = request->method == "GET" ? make_dialogue(request->path, *engine_, options_) : nullptr;
+      if (dialogue) {
         const HttpResponse response = upgrade_response(*request);
         const bool upgraded = response.status == 101;
         if (!write_response(socket, upgraded ? nullptr : &*request, response)) return;
         if (upgraded) {
-          return serve_websocket(socket, request->header_has("Sec-WebSocket-Extensions", "permessage-deflate"));
+          return serve_websocket(socket, request->header_has("Sec-WebSocket-Extensions", "permessage-deflate"),
+                                 *dialogue);
         }
       } else {
         const Turn turn(turnstile_);
@@ -303,13 +319,13 @@ class Server::Impl {
     }
   }
 
-  void serve_websocket(Socket& socket, bool deflate) {
+  void serve_websocket(Socket& socket, bool deflate, Dialogue& dialogue) {
     WsStream stream(socket, deflate, {options_.ping_every, options_.silence});
     BoundedQueue<WsMessage> waiting(kWaitingRequests);
     // This thread goes on reading, so PINGs are answered while a statement runs.
     std::jthread worker([&] {
       try {
-        answer_requests(stream, waiting);
+        answer_requests(stream, waiting, dialogue);
       } catch (const std::exception& error) {
         log(LogLevel::warning, fmt::format("sandbox: a connection was ended: {}", error.what()));
       }
@@ -323,18 +339,17 @@ class Server::Impl {
     }
   }
 
-  void answer_requests(WsStream& stream, BoundedQueue<WsMessage>& waiting) {
-    WsDialogue dialogue(*engine_);
+  void answer_requests(WsStream& stream, BoundedQueue<WsMessage>& waiting, Dialogue& dialogue) {
     // What a client sent before it went away is carried out; what waits when the server stops is not.
     while (auto message = waiting.pop({})) {
       if (stopping_) return;
-      std::optional<WsDialogue::Reply> reply;
+      std::optional<Dialogue::Reply> reply;
       {
         const Turn turn(turnstile_);
         reply = dialogue.handle(std::move(*message));
       }
       if (!reply) continue;
-      if (!(reply->binary ? stream.send_binary(reply->payload) : stream.send_text(reply->payload))) return;
+      if (!(reply->binary ? stream.send_binary(reply->payload, reply->tail) : stream.send_text(reply->payload))) return;
     }
   }
 

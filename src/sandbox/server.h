@@ -10,8 +10,8 @@
 
 namespace penstock::sandbox {
 
-/// The sandbox on the network: an Engine behind the adapter's HTTP and WebSocket interface (`/ws`, `/rest/sql`,
-/// `/rest/login`, `/-/ping`). Plain HTTP; serves until stopped.
+/// The sandbox on the network: an Engine behind the adapter's HTTP and WebSocket interface (docs/sandbox.md
+/// lists the endpoints). Plain HTTP; serves until stopped.
 ///
 /// Each connection has a thread that reads (and answers PINGs) and, on `/ws`, one that carries out its requests in
 /// order: clients match answers by req_id, so order is one of the orders that the real server may show. All threads end
@@ -22,8 +22,9 @@ class Server {
     std::string address = "127.0.0.1";  ///< an IPv4 or IPv6 address of this machine; others than loopback let anyone in
     std::uint16_t port = 0;             ///< 0: a free one, see port()
     Engine::Options engine;
-    std::size_t threads = 0;  ///< most requests carried out at once, over all connections; 0: no limit
-    bool log = false;         ///< a line for each HTTP request and upgrade on the log
+    std::size_t threads = 0;       ///< most requests carried out at once, over all connections; 0: no limit
+    bool stmt2_bind_exec = false;  ///< know stmt2_bind_exec, as servers newer than 3.3.7.5 do
+    bool log = false;              ///< a line for each HTTP request and upgrade on the log
     /// Of the WebSocket keep-alive; the real server's figures. Tests shorten them.
     std::chrono::milliseconds ping_every{54'000};
     std::chrono::milliseconds silence{114'000};

@@ -2,6 +2,7 @@
 
 #include "sandbox/engine.h"
 #include "sandbox/http_message.h"
+#include "sandbox/server_dialogue.h"
 
 namespace penstock::sandbox {
 
@@ -15,10 +16,6 @@ HttpResponse not_found();
 /// The token of `/rest/login`: user and password in fields of 24 bytes (a longer password: up to the next multiple of
 /// 8), DES-ECB with the adapter's fixed key, base64. nullopt when one of them does not fit.
 std::optional<std::string> make_taosd_token(std::string_view user, std::string_view password);
-struct Credentials {
-  std::string user;
-  std::string password;
-};
 std::optional<Credentials> read_taosd_token(std::string_view token);
 
 }  // namespace penstock::sandbox

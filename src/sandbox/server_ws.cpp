@@ -18,33 +18,12 @@ namespace penstock::sandbox {
 namespace {
 
 using Json = nlohmann::json;
-using Clock = std::chrono::steady_clock;
 
-constexpr std::int32_t kAdapterError = 65535;
 constexpr std::int32_t kInvalidParameter = 280;
 constexpr std::int32_t kInvalidUser = 519;
 constexpr std::int32_t kInvalidPassword = 520;
 
-[[noreturn]] void refuse(std::string text, std::int32_t code = kAdapterError) {
-  throw RefusalError(code, std::move(text));
-}
-
-/// Arguments of the wrong shape: the text names the action.
-struct UnmarshalError {};
-
-bool equal_any_case(std::string_view a, std::string_view b) {
-  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](char x, char y) { return lower(x) == lower(y); });
-}
-
-/// The adapter reads member names in any case; an exact one wins here.
-const Json* member(const Json& object, std::string_view name) {
-  if (const auto exact = object.find(name); exact != object.end()) return &*exact;
-  for (const auto& [key, value] : object.items()) {
-    if (equal_any_case(key, name)) return &value;
-  }
-  return nullptr;
-}
+[[noreturn]] void refuse(std::string text, std::int32_t code = kAdapterError) { refuse_request(std::move(text), code); }
 
 /// req_id as the adapter echoes it when the arguments are broken: numbers are cut to an integer, texts are read as one,
 /// anything else is 0.
@@ -100,71 +79,13 @@ std::int32_t longest_cell(const ResultField& field) {
 }
 
 std::string_view binary_action_name(std::uint64_t action) {
-  constexpr std::array<std::string_view, 11> kNames = {
+  constexpr std::array<std::string_view, 12> kNames = {
       "unknown",      "set_tags",        "bind",    "write_raw",  "write_raw_block", "write_raw_block_with_fields",
-      "binary_query", "fetch_raw_block", "unknown", "stmt2_bind", "validate_sql"};
+      "binary_query", "fetch_raw_block", "unknown", "stmt2_bind", "validate_sql",    "stmt2_bind_exec"};
   return kNames[action < kNames.size() ? action : 0];
 }
 
 }  // namespace
-
-struct WsDialogue::Request {
-  std::string action;
-  std::uint64_t id = 0;
-  std::optional<std::uint64_t> statement;  ///< answers to statement actions carry it
-  Clock::time_point begun = Clock::now();
-  bool silent = false;
-  std::optional<std::string> binary;  ///< answer in place of JSON
-
-  [[nodiscard]] std::int64_t elapsed_ns() const {
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - begun).count();
-  }
-  [[nodiscard]] std::string answer(std::int32_t code, std::string_view message, std::string_view more) const {
-    std::string text = fmt::format("{{\"code\":{},\"message\":", code);
-    append_json_text(text, message);
-    text += ",\"action\":";
-    append_json_text(text, action);
-    fmt::format_to(std::back_inserter(text), ",\"req_id\":{},\"timing\":{}", id, elapsed_ns());
-    if (statement) fmt::format_to(std::back_inserter(text), ",\"stmt_id\":{}", *statement);
-    return text.append(more) += '}';
-  }
-};
-
-/// Members of "args" by name, as Go's decoder sees them: absent or null is the zero value, a wrong type an error (so a
-/// member may be read only for its check).
-struct WsDialogue::Args {
-  const Json* object = nullptr;  ///< null for absent or null arguments
-
-  [[nodiscard]] const Json* find(std::string_view name) const {
-    const Json* value = object == nullptr ? nullptr : member(*object, name);
-    return value == nullptr || value->is_null() ? nullptr : value;
-  }
-  std::uint64_t u64(std::string_view name) const {
-    const Json* value = find(name);
-    if (value == nullptr) return 0;
-    if (!value->is_number_unsigned()) throw UnmarshalError{};
-    return value->get<std::uint64_t>();
-  }
-  std::optional<std::int64_t> i64(std::string_view name) const {
-    const Json* value = find(name);
-    if (value == nullptr) return std::nullopt;
-    if (!value->is_number_integer()) throw UnmarshalError{};
-    if (value->is_number_unsigned() && value->get<std::uint64_t>() > INT64_MAX) throw UnmarshalError{};
-    return value->get<std::int64_t>();
-  }
-  std::string text(std::string_view name) const {
-    const Json* value = find(name);
-    if (value == nullptr) return {};
-    if (!value->is_string()) throw UnmarshalError{};
-    return value->get<std::string>();
-  }
-  bool boolean(std::string_view name) const {
-    const Json* value = find(name);
-    if (value == nullptr) return false;
-    if (!value->is_boolean()) throw UnmarshalError{};
-    return value->get<bool>();
-  }
-};
 
 struct WsDialogue::OpenResult {
   Answer answer;
@@ -176,21 +97,26 @@ struct WsDialogue::ActionEntry {
   std::string_view name;
   std::string_view label;  ///< in "unmarshal <label> request error"
   TextAction run;
+  unsigned legacy = 0;  ///< endpoints besides /ws
   bool needs_login = true;
 };
 
-const WsDialogue::ActionEntry* WsDialogue::find_action(std::string_view name) {
+const WsDialogue::ActionEntry* WsDialogue::find_action(std::string_view name) const {
   using D = WsDialogue;
+  constexpr unsigned kQuery = static_cast<unsigned>(Endpoint::rest_ws);
+  constexpr unsigned kStatement = static_cast<unsigned>(Endpoint::rest_stmt);
+  constexpr unsigned kLines = static_cast<unsigned>(Endpoint::rest_schemaless);
+  constexpr unsigned kAll = kQuery | kStatement | kLines;
   static constexpr std::array kActions = {
-      ActionEntry{"version", "version", &D::version, false},
-      ActionEntry{"conn", "connect", &D::connect, false},
-      ActionEntry{"check_server_status", "check server status", &D::check_server_status, false},
-      ActionEntry{"query", "query", &D::query},
-      ActionEntry{"fetch", "fetch", &D::fetch},
-      ActionEntry{"fetch_block", "fetch block", &D::fetch_block},
-      ActionEntry{"free_result", "free result", &D::free_result},
+      ActionEntry{"version", "version", &D::version, kAll, false},
+      ActionEntry{"conn", "connect", &D::connect, kAll, false},
+      ActionEntry{"check_server_status", "check server status", &D::check_server_status, 0, false},
+      ActionEntry{"query", "query", &D::query, kQuery},
+      ActionEntry{"fetch", "fetch", &D::fetch, kQuery},
+      ActionEntry{"fetch_block", "fetch block", &D::fetch_block, kQuery},
+      ActionEntry{"free_result", "free result", &D::free_result, kQuery},
       ActionEntry{"num_fields", "num fields", &D::num_fields},
-      ActionEntry{"insert", "schemaless insert", &D::insert},
+      ActionEntry{"insert", "schemaless insert", &D::insert, kLines},
       ActionEntry{"get_current_db", "get current db", &D::get_current_db},
       ActionEntry{"get_server_info", "get server info", &D::get_server_info},
       ActionEntry{"options_connection", "options connection", &D::options_connection},
@@ -199,40 +125,40 @@ const WsDialogue::ActionEntry* WsDialogue::find_action(std::string_view name) {
       ActionEntry{"stmt2_exec", "stmt2 exec", &D::stmt2_exec},
       ActionEntry{"stmt2_result", "stmt2 result", &D::stmt2_result},
       ActionEntry{"stmt2_close", "stmt2 close", &D::stmt2_close},
-      // First generation statements: only the shape of their arguments is looked at.
-      ActionEntry{"init", "stmt init", &D::unsupported},
-      ActionEntry{"prepare", "stmt prepare", &D::unsupported},
-      ActionEntry{"set_table_name", "stmt set table name", &D::unsupported},
-      ActionEntry{"set_tags", "stmt set tags", &D::unsupported},
-      ActionEntry{"bind", "stmt bind", &D::unsupported},
-      ActionEntry{"add_batch", "stmt add batch", &D::unsupported},
-      ActionEntry{"exec", "stmt exec", &D::unsupported},
-      ActionEntry{"close", "stmt close", &D::unsupported},
-      ActionEntry{"get_tag_fields", "stmt get tag fields", &D::unsupported},
-      ActionEntry{"get_col_fields", "stmt get col fields", &D::unsupported},
-      ActionEntry{"use_result", "stmt use result", &D::unsupported},
-      ActionEntry{"stmt_num_params", "stmt num params", &D::unsupported},
-      ActionEntry{"stmt_get_param", "stmt get param", &D::unsupported},
+      ActionEntry{"init", "stmt init", &D::stmt_init, kStatement},
+      ActionEntry{"prepare", "stmt prepare", &D::stmt_prepare, kStatement},
+      ActionEntry{"set_table_name", "stmt set table name", &D::stmt_set_table_name, kStatement},
+      ActionEntry{"set_tags", "stmt set tags", &D::stmt_set_tags, kStatement},
+      ActionEntry{"bind", "stmt bind", &D::stmt_bind, kStatement},
+      ActionEntry{"add_batch", "stmt add batch", &D::stmt_add_batch, kStatement},
+      ActionEntry{"exec", "stmt exec", &D::stmt_exec, kStatement},
+      ActionEntry{"close", "stmt close", &D::stmt_close, kStatement},
+      ActionEntry{"get_tag_fields", "stmt get tag fields", &D::stmt_get_tag_fields, kStatement},
+      ActionEntry{"get_col_fields", "stmt get col fields", &D::stmt_get_col_fields, kStatement},
+      ActionEntry{"use_result", "stmt use result", &D::stmt_use_result},
+      ActionEntry{"stmt_num_params", "stmt num params", &D::stmt_num_params},
+      ActionEntry{"stmt_get_param", "stmt get param", &D::stmt_get_param},
   };
   const auto found = std::find_if(kActions.begin(), kActions.end(), [&](const auto& it) { return it.name == name; });
-  return found == kActions.end() ? nullptr : &*found;
+  if (found == kActions.end()) return nullptr;
+  return is_legacy() && (found->legacy & static_cast<unsigned>(options_.endpoint)) == 0 ? nullptr : &*found;
 }
 
-WsDialogue::WsDialogue(Engine& engine) : engine_(engine) {}
+WsDialogue::WsDialogue(Engine& engine, Options options) : engine_(engine), options_(std::move(options)) {}
 WsDialogue::~WsDialogue() = default;
 
-std::optional<WsDialogue::Reply> WsDialogue::handle(WsMessage message) {
-  Request request;
+std::optional<Dialogue::Reply> WsDialogue::handle(WsMessage message) {
+  WsRequest request;
   try {
     return message.binary ? handle_binary(std::move(message.payload), request) : handle_text(message.payload, request);
   } catch (const RefusalError& error) {
-    return Reply{false, request.answer(error.refusal().code & 0xffff, error.refusal().message, {})};
+    return Reply{false, request.answer(error.refusal().code & 0xffff, error.refusal().message, {}), {}};
   } catch (const std::exception& error) {
-    return Reply{false, request.answer(kAdapterError, fmt::format("sandbox: {}", error.what()), {})};
+    return Reply{false, request.answer(kAdapterError, fmt::format("sandbox: {}", error.what()), {}), {}};
   }
 }
 
-std::optional<WsDialogue::Reply> WsDialogue::handle_text(std::string_view text, Request& request) {
+std::optional<Dialogue::Reply> WsDialogue::handle_text(std::string_view text, WsRequest& request) {
   std::string repaired;
   if (!is_utf8(text)) {
     repaired = replace_bad_utf8(text);
@@ -241,64 +167,107 @@ std::optional<WsDialogue::Reply> WsDialogue::handle_text(std::string_view text, 
   // The parser would skip a byte order mark; the real one refuses it.
   const Json root =
       text.starts_with("\xef\xbb\xbf") ? Json(Json::value_t::discarded) : Json::parse(text, nullptr, false);
-  if (!root.is_object() && !root.is_null()) refuse("unmarshal request error");
-  const Json* action = root.is_object() ? member(root, "action") : nullptr;
-  const Json* args = root.is_object() ? member(root, "args") : nullptr;
-  if (action != nullptr && !action->is_null() && !action->is_string()) refuse("unmarshal request error");
+  const bool says_nothing = is_legacy() && options_.endpoint != Endpoint::rest_schemaless;
+  if (!root.is_object() && !root.is_null()) {
+    if (says_nothing) return std::nullopt;
+    refuse(is_legacy() ? "unexpected end of JSON input" : "unmarshal request error");
+  }
+  const WsArgs top(root.is_object() ? &root : nullptr);
+  const Json* action = static_cast<const Json*>(top.find("action"));
+  const Json* args = static_cast<const Json*>(top.member("args"));
+  if (action != nullptr && !action->is_string()) {
+    if (says_nothing) return std::nullopt;
+    refuse("unmarshal request error");
+  }
   if (args != nullptr) request.id = lenient_request_id(*args);
-  if (action != nullptr && action->is_string()) request.action = action->get<std::string>();
-  if (request.action.empty()) refuse("request no action");
+  if (action != nullptr) request.action = action->get<std::string>();
+  if (request.action.empty()) {
+    if (is_legacy()) return std::nullopt;
+    refuse("request no action");
+  }
 
   const ActionEntry* entry = find_action(request.action);
+  if (entry == nullptr && is_legacy()) return std::nullopt;
   if (!session_ && (entry == nullptr || entry->needs_login)) refuse("server not connected");
   if (entry == nullptr) refuse("unknown action " + request.action);
   try {
     if (args == nullptr && entry->run != &WsDialogue::version) throw UnmarshalError{};
     if (args != nullptr && !args->is_object() && !args->is_null()) throw UnmarshalError{};
-    const Args members{args != nullptr && args->is_object() ? args : nullptr};
+    const WsArgs members{args != nullptr && args->is_object() ? args : nullptr};
     request.id = members.u64("req_id");
     const std::string more = (this->*entry->run)(request, members);
     if (request.silent) return std::nullopt;
-    if (request.binary) return Reply{true, std::move(*request.binary)};
-    return Reply{false, request.answer(0, "", more)};
+    if (request.binary) return Reply{true, std::move(*request.binary), request.binary_tail};
+    return Reply{false, request.answer(0, "", more), {}};
   } catch (const UnmarshalError&) {
+    if (is_legacy()) return std::nullopt;
     request.statement.reset();
     refuse(fmt::format("unmarshal {} request error", entry->label));
   }
 }
 
-std::optional<WsDialogue::Reply> WsDialogue::handle_binary(std::string&& message, Request& request) {
+std::optional<Dialogue::Reply> WsDialogue::handle_binary(std::string&& message, WsRequest& request) {
   const auto header = wire::read_request_header(message);
   request.action = "unknown";
-  if (!header) refuse("message length is too short");
-  request.id = header->request_id;
-  request.action = binary_action_name(header->action);
-  if (!session_) refuse("server not connected");
-  switch (static_cast<wire::Action>(header->action)) {
-    case wire::Action::binary_query: {
-      const auto sql = wire::decode_query(message);
-      if (!sql) refuse(sql.error().message, sql.error().code);
-      return Reply{false, request.answer(0, "", run_query(*sql))};
-    }
-    case wire::Action::validate_sql: {
-      const auto sql = wire::decode_query(message);
-      if (!sql) refuse(sql.error().message, sql.error().code);
-      return Reply{false, request.answer(0, "", fmt::format(",\"result_code\":{}", validate(*sql)))};
-    }
-    case wire::Action::fetch_raw_block: return Reply{true, fetch_raw_block(message, request)};
-    case wire::Action::stmt2_bind:
-      request.statement = header->id;
-      statements_.bind(*session_, header->id, std::move(message));
-      return Reply{false, request.answer(0, "", {})};
-    default: break;
+  if (!header) {
+    if (is_legacy()) return std::nullopt;
+    refuse("message length is too short");
   }
+  request.id = header->request_id;
+  const auto knows = [&](wire::Action action) {
+    switch (action) {
+      case wire::Action::stmt_set_tags:
+      case wire::Action::stmt_bind: return !is_legacy() || options_.endpoint == Endpoint::rest_stmt;
+      case wire::Action::stmt2_bind_exec: return !is_legacy() && options_.bind_exec;
+      default: return !is_legacy();
+    }
+  };
+  const auto action = static_cast<wire::Action>(header->action);
+  if (is_legacy() && !knows(action)) return std::nullopt;
+  request.action = action == wire::Action::stmt2_bind_exec && !knows(action) ? std::string_view("unknown")
+                                                                             : binary_action_name(header->action);
+  if (!session_) refuse("server not connected");
+  const auto answered = [&](std::string_view more = {}) { return Reply{false, request.answer(0, "", more), {}}; };
+  const auto sql = [&] {
+    const auto text = wire::decode_query(message);
+    if (!text) refuse(text.error().message, text.error().code);
+    return *text;
+  };
+  if (knows(action)) switch (action) {
+      case wire::Action::binary_query: return answered(run_query(sql()));
+      case wire::Action::validate_sql: return answered(fmt::format(",\"result_code\":{}", validate(sql())));
+      case wire::Action::fetch_raw_block: {
+        auto head = fetch_raw_block(message, request);
+        return Reply{true, std::move(head), request.binary_tail};
+      }
+      case wire::Action::stmt_set_tags:
+        request.statement = header->id;
+        stmt_binary_set_tags(header->id, std::string_view(message).substr(wire::kRequestHeaderBytes));
+        return answered();
+      case wire::Action::stmt_bind:
+        request.statement = header->id;
+        stmt_binary_bind(header->id, std::string_view(message).substr(wire::kRequestHeaderBytes));
+        return answered();
+      case wire::Action::stmt2_bind:
+        request.statement = header->id;
+        statements_.bind(*session_, header->id, std::move(message));
+        return answered();
+      case wire::Action::stmt2_bind_exec:
+        request.statement = header->id;
+        return answered(
+            fmt::format(",\"affected\":{}", statements_.bind_execute(*session_, header->id, std::move(message))));
+      default: break;
+    }
   request.action = "unknown";
   refuse(fmt::format("unknown binary action {}", header->action));
 }
 
-std::string WsDialogue::version(Request&, const Args&) { return fmt::format(",\"version\":\"{}\"", kServerVersion); }
+std::string WsDialogue::version(WsRequest& request, const WsArgs&) {
+  request.without_id = is_legacy();
+  return fmt::format(",\"version\":\"{}\"", kServerVersion);
+}
 
-std::string WsDialogue::connect(Request& request, const Args& args) {
+std::string WsDialogue::connect(WsRequest& request, const WsArgs& args) {
   const std::string user = args.text("user");
   const std::string password = args.text("password");
   const std::string database = args.text("db");
@@ -310,21 +279,23 @@ std::string WsDialogue::connect(Request& request, const Args& args) {
   if (mode.value_or(0) != 0) refuse(fmt::format("unexpected mode:{}", *mode));
   if (user.empty()) refuse("Invalid user name", kInvalidUser);
   if (password.empty()) refuse("Invalid password length", kInvalidPassword);
-  auto session = engine_.login(user, password, database);
+  auto session = options_.credentials
+                     ? engine_.login(options_.credentials->user, options_.credentials->password, database)
+                     : engine_.login(user, password, database);
   if (!zone.empty()) session->set_time_zone(zone);
   session_ = std::move(session);
-  return version(request, args);
+  return is_legacy() ? std::string() : version(request, args);
 }
 
-std::string WsDialogue::check_server_status(Request&, const Args& args) {
-  const bool local = args.find("fqdn") == nullptr;
+std::string WsDialogue::check_server_status(WsRequest&, const WsArgs& args) {
+  const bool local = !args.has("fqdn");
   args.text("fqdn");
   args.i64("port");
   // This server only knows of itself; any other host counts as unreachable.
   return fmt::format(",\"status\":{},\"details\":\"\"", local ? 2 : 0);
 }
 
-std::string WsDialogue::query(Request&, const Args& args) { return run_query(args.text("sql")); }
+std::string WsDialogue::query(WsRequest&, const WsArgs& args) { return run_query(args.text("sql")); }
 
 std::string WsDialogue::run_query(std::string_view sql) {
   Answer answer = session_->execute(sql);
@@ -334,6 +305,7 @@ std::string WsDialogue::run_query(std::string_view sql) {
       fmt::format(",\"id\":{},\"is_update\":{},\"affected_rows\":{},", id, update, update ? answer.affected_rows : 0);
   if (update) answer.fields.clear();
   append_field_members(more, answer, LengthKind::user);
+  if (is_legacy()) more.erase(more.find(",\"fields_precisions\""));
   if (!update) results_.emplace(id, OpenResult{std::move(answer), 0, {}});
   return more;
 }
@@ -368,7 +340,7 @@ WsDialogue::OpenResult& WsDialogue::find_result(std::uint64_t id) {
   return found->second;
 }
 
-std::string WsDialogue::fetch(Request&, const Args& args) {
+std::string WsDialogue::fetch(WsRequest&, const WsArgs& args) {
   const std::uint64_t id = args.u64("id");
   OpenResult& result = find_result(id);
   const std::size_t rows = std::min(kBlockRows, result.answer.rows.size() - result.next_row);
@@ -386,7 +358,7 @@ std::string WsDialogue::fetch(Request&, const Args& args) {
   return more += fmt::format("],\"rows\":{}", rows);
 }
 
-std::string WsDialogue::fetch_block(Request& request, const Args& args) {
+std::string WsDialogue::fetch_block(WsRequest& request, const WsArgs& args) {
   const std::uint64_t id = args.u64("id");
   const OpenResult& result = find_result(id);
   if (result.block.empty()) refuse("block is nil");
@@ -395,7 +367,7 @@ std::string WsDialogue::fetch_block(Request& request, const Args& args) {
   return {};
 }
 
-std::string WsDialogue::fetch_raw_block(std::string_view message, Request& request) {
+std::string WsDialogue::fetch_raw_block(std::string_view message, WsRequest& request) {
   wire::FetchAnswer answer;
   answer.request_id = request.id;
   answer.result_id = wire::read_request_header(message)->id;
@@ -425,23 +397,24 @@ std::string WsDialogue::fetch_raw_block(std::string_view message, Request& reque
   return wire::encode_fetch_answer(answer);
 }
 
-std::string WsDialogue::free_result(Request& request, const Args& args) {
+std::string WsDialogue::free_result(WsRequest& request, const WsArgs& args) {
   results_.erase(args.u64("id"));
   request.silent = true;
   return {};
 }
 
-std::string WsDialogue::num_fields(Request&, const Args& args) {
+std::string WsDialogue::num_fields(WsRequest&, const WsArgs& args) {
   return fmt::format(",\"num_fields\":{}", find_result(args.u64("result_id")).answer.fields.size());
 }
 
-std::string WsDialogue::insert(Request&, const Args& args) {
+std::string WsDialogue::insert(WsRequest& request, const WsArgs& args) {
   const auto protocol = args.i64("protocol").value_or(0);
   const std::string precision = args.text("precision");
   const auto ttl = args.i64("ttl").value_or(0);
   const std::string data = args.text("data");
   const std::string table_name_key = args.text("table_name_key");
-  if (protocol == 0) refuse("schemaless write protocol is null");
+  request.id_before_action = is_legacy();
+  if (protocol == 0) refuse(is_legacy() ? "args error" : "schemaless write protocol is null");
   if (protocol < 1 || protocol > 3) refuse("protocol invalidate", 0x3000);
   std::int32_t total = 0;
   const std::int64_t affected = session_->insert_schemaless(
@@ -450,18 +423,18 @@ std::string WsDialogue::insert(Request&, const Args& args) {
   return fmt::format(",\"affected_rows\":{},\"total_rows\":{}", affected, total);
 }
 
-std::string WsDialogue::get_current_db(Request&, const Args&) {
+std::string WsDialogue::get_current_db(WsRequest&, const WsArgs&) {
   std::string more = ",\"db\":";
   append_json_text(more, session_->current_database());
   return more;
 }
 
-std::string WsDialogue::get_server_info(Request&, const Args&) {
+std::string WsDialogue::get_server_info(WsRequest&, const WsArgs&) {
   return fmt::format(",\"info\":\"ver:{}\\nbuild:penstock sandbox\\ngitinfo:none\"", kServerVersion);
 }
 
-std::string WsDialogue::options_connection(Request&, const Args& args) {
-  const Json* options = args.find("options");
+std::string WsDialogue::options_connection(WsRequest&, const WsArgs& args) {
+  const Json* options = static_cast<const Json*>(args.find("options"));
   if (options == nullptr) return {};
   if (!options->is_array()) throw UnmarshalError{};
   struct Option {
@@ -471,7 +444,7 @@ std::string WsDialogue::options_connection(Request&, const Args& args) {
   std::vector<Option> parsed;
   for (const Json& item : *options) {
     if (!item.is_object() && !item.is_null()) throw UnmarshalError{};
-    const Args members{item.is_object() ? &item : nullptr};
+    const WsArgs members{item.is_object() ? &item : nullptr};
     parsed.push_back({members.i64("option").value_or(0), members.text("value")});
   }
   for (const auto& option : parsed) {
@@ -480,58 +453,5 @@ std::string WsDialogue::options_connection(Request&, const Args& args) {
   }
   return {};
 }
-
-std::string WsDialogue::stmt2_init(Request& request, const Args& args) {
-  args.boolean("single_stb_insert");  // how the rows lie in memory: no difference here
-  args.boolean("single_table_bind_once");
-  request.statement = statements_.init();
-  return {};
-}
-
-std::string WsDialogue::stmt2_prepare(Request& request, const Args& args) {
-  const std::uint64_t id = args.u64("stmt_id");
-  const std::string sql = args.text("sql");
-  const bool get_fields = args.boolean("get_fields");
-  request.statement = id;
-  const auto prepared = statements_.prepare(*session_, id, sql, get_fields);
-  std::string more = fmt::format(",\"is_insert\":{},\"fields\":", prepared.is_insert);
-  if (prepared.fields.empty()) {
-    more += "null";
-  } else {
-    for (const auto& field : prepared.fields) {
-      more += more.back() == ':' ? "[{\"name\":" : ",{\"name\":";
-      append_json_text(more, field.column.name);
-      const bool is_time = field.column.type == data::Type::timestamp;
-      fmt::format_to(std::back_inserter(more),
-                     ",\"field_type\":{},\"precision\":{},\"scale\":{},\"bytes\":{},\"bind_type\":{}}}",
-                     // Of DECIMAL columns too the real server leaves precision and scale at 0 here.
-                     static_cast<int>(field.column.type), is_time ? field.time_precision : 0, 0, field.stored_bytes,
-                     static_cast<int>(field.bind));
-    }
-    more += ']';
-  }
-  return more += fmt::format(",\"fields_count\":{}", prepared.fields_count);
-}
-
-std::string WsDialogue::stmt2_exec(Request& request, const Args& args) {
-  request.statement = args.u64("stmt_id");
-  return fmt::format(",\"affected\":{}", statements_.execute(*session_, *request.statement));
-}
-
-std::string WsDialogue::stmt2_result(Request& request, const Args& args) {
-  request.statement = args.u64("stmt_id");
-  Answer answer = statements_.take_result(*request.statement);
-  std::string fields;
-  append_field_members(fields, answer, LengthKind::stored);
-  return fmt::format(",\"id\":{},{}", keep_result(std::move(answer)), fields);
-}
-
-std::string WsDialogue::stmt2_close(Request& request, const Args& args) {
-  request.statement = args.u64("stmt_id");
-  statements_.close(*request.statement);
-  return {};
-}
-
-std::string WsDialogue::unsupported(Request& request, const Args&) { refuse("unknown action " + request.action); }
 
 }  // namespace penstock::sandbox

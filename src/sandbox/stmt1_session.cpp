@@ -326,11 +326,28 @@ std::vector<PreparedField> Stmt1Statement::column_fields(Session& session) {
   return state_->fields(session, PreparedField::Bind::column);
 }
 
+std::vector<PreparedField> Stmt1Statement::expected_tags(Session& session) {
+  auto& s = *state_;
+  return s.step([&] {
+    auto found = s.fields(session, PreparedField::Bind::tag);
+    if (found.empty()) wrong_order();
+    return found;
+  });
+}
+
+std::vector<PreparedField> Stmt1Statement::expected_columns(Session& session) {
+  auto& s = *state_;
+  return s.step([&] {
+    s.parse(session);
+    if (!s.outline.is_insert) return std::vector<PreparedField>();
+    return s.fields(session, PreparedField::Bind::column);
+  });
+}
+
 void Stmt1Statement::set_tags(Session& session, std::vector<Value> tags) {
   auto& s = *state_;
   s.step([&] {
-    const auto wanted = s.fields(session, PreparedField::Bind::tag);
-    if (wanted.empty()) wrong_order();
+    const auto wanted = expected_tags(session);
     if (tags.size() > wanted.size()) refuse(kAdapterError, "stmt tags count not match");
     for (std::size_t i = 0; i < tags.size(); ++i) {
       const auto& column = wanted[i].column;

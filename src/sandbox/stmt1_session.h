@@ -53,6 +53,11 @@ class Stmt1Statement {
   /// (tags) for inserts without any.
   std::vector<PreparedField> tag_fields(Session& session);
   std::vector<PreparedField> column_fields(Session& session);
+  /// The fields that set_tags() and bind() take values of, for callers that decode by them; none of a query. Refuse as
+  /// set_tags() and bind() do.
+  std::vector<PreparedField> expected_tags(Session& session);
+  std::vector<PreparedField> expected_columns(Session& session);
+
   /// One value a tag placeholder; missing ones at the end are NULL, as the real server takes it.
   void set_tags(Session& session, std::vector<Value> tags);
 

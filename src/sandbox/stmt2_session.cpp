@@ -81,6 +81,7 @@ struct Stmt2Session::Statement {
   }
   void bind_insert(Session& session, Message message);
   void bind_query(Session& session, const wire::Stmt2Bind& decoded);
+  void bind_rows(Session& session, const wire::Stmt2BindExec& decoded);
 };
 
 Stmt2Session::Stmt2Session() = default;
@@ -95,6 +96,11 @@ Stmt2Session::Statement& Stmt2Session::find(std::uint64_t id) {
 std::uint64_t Stmt2Session::init() {
   statements_.emplace(++last_id_, std::make_unique<Statement>());
   return last_id_;
+}
+
+void Stmt2Session::open(std::uint64_t id) {
+  last_id_ = std::max(last_id_, id);
+  statements_.emplace(id, std::make_unique<Statement>());
 }
 
 void Stmt2Session::close(std::uint64_t id) { statements_.erase(id); }
@@ -238,6 +244,117 @@ std::int64_t Stmt2Session::execute(Session& session, std::uint64_t id) {
     statement.forget_binds();
     throw;
   }
+}
+
+namespace {
+
+/// Rows [first, first + count) of a record; `data_at` is where the values of the first one begin (records with
+/// lengths).
+ColumnView part_of(const wire::BindRecord& record, std::size_t first, std::size_t count, std::size_t data_at) {
+  ColumnView view = view_of(record);
+  view.rows = static_cast<std::int32_t>(count);
+  view.is_null += first;
+  if (record.have_length) {
+    view.lengths += 4 * first;
+    view.data.remove_prefix(data_at);
+  } else {
+    view.data.remove_prefix(std::min(view.data.size(), first * record.stride));
+  }
+  return view;
+}
+
+/// Bytes of each row's value in the buffer of a record with lengths: [rows + 1] offsets.
+std::vector<std::size_t> offsets_of(const wire::BindRecord& record) {
+  std::vector<std::size_t> offsets{0};
+  offsets.reserve(record.rows + 1);
+  record.for_each([&](std::uint32_t, wire::CellState, std::string_view bytes) {
+    offsets.push_back(offsets.back() + (record.have_length ? bytes.size() : 0));
+  });
+  return offsets;
+}
+
+}  // namespace
+
+void Stmt2Session::Statement::bind_rows(Session& session, const wire::Stmt2BindExec& decoded) {
+  const auto wanted = session.fields(*prepared);
+  if (decoded.fields.size() != wanted.size()) refuse(kBindNumber, "bind number out of range or not match");
+  const wire::BindRecord* names = nullptr;
+  std::vector<std::vector<std::size_t>> offsets;
+  for (std::size_t f = 0; f < wanted.size(); ++f) {
+    const auto& record = decoded.fields[f];
+    offsets.push_back(offsets_of(record));
+    if (wanted[f].bind != PreparedField::Bind::table_name) continue;
+    names = &record;
+    if (!record.have_length) refuse(kNoTableName, "Stmt table name not set correctly");
+  }
+  const auto cell = [&](std::size_t f, std::size_t row) {
+    const auto& at = offsets[f];
+    return decoded.fields[f].buffer.substr(at[row], at[row + 1] - at[row]);
+  };
+  const auto name_field = names == nullptr ? 0 : static_cast<std::size_t>(names - decoded.fields.data());
+  std::uint32_t runs = 0;
+  for (std::uint32_t first = 0; first < decoded.rows; ++runs) {
+    std::uint32_t last = decoded.rows;
+    ColumnarTable table;
+    if (names != nullptr) {
+      table.name = cell(name_field, first);
+      if (table.name.empty()) refuse(kNoTableName, "Stmt table name not set correctly");
+      last = first + 1;
+      while (last < decoded.rows && cell(name_field, last) == table.name) ++last;
+    }
+    const std::size_t count = last - first;
+    if (count > data::Limits::rows_per_table) refuse(kBindNumber, "bind number out of range or not match");
+    for (std::size_t f = 0; f < wanted.size(); ++f) {
+      const auto& record = decoded.fields[f];
+      if (wanted[f].bind == PreparedField::Bind::tag) {
+        wire::BindRecord one = record;
+        one.rows = 1;
+        one.state += first;
+        if (record.have_length) {
+          one.lengths += 4 * std::size_t{first};
+          one.buffer = cell(f, first);
+        } else {
+          one.buffer = record.buffer.substr(std::min(record.buffer.size(), std::size_t{first} * record.stride));
+        }
+        table.tags.push_back(first_value(one, wanted[f].column.type));
+      } else if (wanted[f].bind == PreparedField::Bind::column) {
+        table.columns.push_back(part_of(record, first, count, offsets[f][first]));
+      }
+    }
+    tables.push_back(std::move(table));
+    first = last;
+  }
+  if (runs != decoded.table_runs) refuse(kBindNumber, "bind number out of range or not match");
+}
+
+std::int64_t Stmt2Session::bind_execute(Session& session, std::uint64_t id, std::string&& message) {
+  const std::string bytes = std::move(message);
+  const auto decoded = wire::decode_stmt2_bind_exec(bytes);
+  if (!decoded) throw RefusalError(decoded.error().code, decoded.error().message);
+  Statement& statement = find(id);
+  if (statement.failed) throw RefusalError(statement.failed->code, statement.failed->message);
+  if (!statement.prepared) refuse(kWrongOrder, "Stmt API usage error");
+  statement.forget_binds();
+  try {
+    if (statement.is_insert) {
+      statement.bind_rows(session, *decoded);
+      session.check_columns(*statement.prepared, statement.tables);
+    } else {
+      if (decoded->rows != 1) refuse(kAdapterError, "query only supports one row");
+      if (decoded->fields.size() < session.parameter_count(*statement.prepared)) {
+        refuse(kBindNumber, "bind number out of range or not match");
+      }
+      for (const auto& record : decoded->fields) {
+        statement.parameters.push_back(first_value(record, view_of(record).type));
+      }
+    }
+    statement.bound = true;
+  } catch (const RefusalError& error) {
+    statement.forget_binds();
+    statement.failed = error.refusal();
+    throw;
+  }
+  return execute(session, id);
 }
 
 Answer Stmt2Session::take_result(std::uint64_t id) {

@@ -21,6 +21,9 @@ class Stmt2Session {
 
   /// Ids begin at 1.
   std::uint64_t init();
+  /// A statement with an id of the caller's, who numbers statements of both generations.
+  void open(std::uint64_t id);
+  [[nodiscard]] bool contains(std::uint64_t id) const { return statements_.contains(id); }
   struct Preparation {
     bool is_insert = false;
     std::vector<PreparedField> fields;  ///< inserts with `get_fields`
@@ -31,6 +34,9 @@ class Stmt2Session {
   void bind(Session& session, std::uint64_t id, std::string&& message);
   /// Stores what was bound since the last exec, or runs the query. Affected rows.
   std::int64_t execute(Session& session, std::uint64_t id);
+  /// `message`: the whole stmt2_bind_exec message (action 11), bound and stored or run in one. What was bound before is
+  /// forgotten. Affected rows.
+  std::int64_t bind_execute(Session& session, std::uint64_t id, std::string&& message);
   /// The result of the last exec of a query; once for each exec.
   Answer take_result(std::uint64_t id);
   /// Unknown ids are fine.

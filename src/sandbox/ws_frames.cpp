@@ -218,9 +218,11 @@ bool WsStream::inflate_message(std::string& payload) {
   return true;
 }
 
-bool WsStream::send_data(std::uint8_t opcode, std::string_view payload) {
+bool WsStream::send_data(std::uint8_t opcode, std::string_view payload, std::string_view tail) {
   const std::lock_guard lock(write_mutex_);
-  if (!deflate_) return send_frame(kFinal | opcode, payload);
+  if (!deflate_) return send_frame(kFinal | opcode, payload, tail);
+  std::string joined;
+  if (!tail.empty()) payload = joined.append(payload).append(tail);
 
   z_stream& stream = deflate_->out;
   deflateReset(&stream);
@@ -243,20 +245,23 @@ bool WsStream::send_data(std::uint8_t opcode, std::string_view payload) {
   return true;
 }
 
-bool WsStream::send_frame(std::uint8_t first_byte, std::string_view payload) {
+bool WsStream::send_frame(std::uint8_t first_byte, std::string_view payload, std::string_view tail) {
+  const std::size_t length = payload.size() + tail.size();
   std::array<char, 10> head{};
   head[0] = static_cast<char>(first_byte);
   std::size_t size = 2;
-  if (payload.size() < 126) {
-    head[1] = static_cast<char>(payload.size());
+  if (length < 126) {
+    head[1] = static_cast<char>(length);
   } else {
-    const std::size_t width = payload.size() <= 0xffff ? 2 : 8;
+    const std::size_t width = length <= 0xffff ? 2 : 8;
     head[1] = static_cast<char>(width == 2 ? 126 : 127);
     for (std::size_t i = 0; i < width; ++i) {
-      head[size++] = static_cast<char>(std::uint64_t{payload.size()} >> (8 * (width - 1 - i)));
+      head[size++] = static_cast<char>(std::uint64_t{length} >> (8 * (width - 1 - i)));
     }
   }
-  return socket_.write_all({head.data(), size}, payload);
+  if (tail.empty()) return socket_.write_all({head.data(), size}, payload);
+  std::string begin(head.data(), size);
+  return socket_.write_all(begin.append(payload), tail);
 }
 
 void WsStream::fail(std::uint16_t code, std::string_view reason) {

@@ -36,7 +36,8 @@ class WsStream {
   std::optional<WsMessage> receive();
   /// Sends one message, in frames of 4096 bytes when compression was negotiated. False: the connection is over.
   bool send_text(std::string_view text) { return send_data(1, text); }
-  bool send_binary(std::string_view bytes) { return send_data(2, bytes); }
+  /// `tail` follows `bytes` in the same message.
+  bool send_binary(std::string_view bytes, std::string_view tail = {}) { return send_data(2, bytes, tail); }
 
   /// Longest message taken, on the wire and inflated. The real server has no bound; this one only keeps a wrong length
   /// or a deflate bomb from eating the machine.
@@ -57,8 +58,8 @@ class WsStream {
   bool read_payload(const Frame& frame, std::string& to);
   bool handle_control(const Frame& frame);
   bool inflate_message(std::string& payload);
-  bool send_data(std::uint8_t opcode, std::string_view payload);
-  bool send_frame(std::uint8_t first_byte, std::string_view payload);  // write_mutex_ held
+  bool send_data(std::uint8_t opcode, std::string_view payload, std::string_view tail = {});
+  bool send_frame(std::uint8_t first_byte, std::string_view payload, std::string_view tail = {});  // write_mutex_ held
   void fail(std::uint16_t code, std::string_view reason);
   void heard() { silent_after_ = Socket::Clock::now() + timing_.silence; }
 

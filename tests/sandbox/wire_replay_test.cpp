@@ -330,6 +330,8 @@ class Replay {
          {"Content-Type", "Content-Encoding", "Vary", "Location", "Upgrade", "Access-Control-Allow-Origin",
           "Sec-WebSocket-Accept", "Sec-WebSocket-Extensions", "Sec-Websocket-Version", "Transfer-Encoding"}) {
       const std::string value = recorded["headers"].value(std::string(name), "");
+      // Of official clients neither key nor answer was recorded.
+      if (name == "Sec-WebSocket-Accept" && value.empty()) continue;
       if (value != got.header(name)) problem += " " + std::string(name);
     }
     Verdict verdict = problem.empty() ? Verdict::same : Verdict::differs;
@@ -361,7 +363,8 @@ class Replay {
 
 struct Case {
   const char* file;
-  int floor;  ///< answers that must agree (same, or the same error code); -1: only stay alive and answer
+  int floor;               ///< answers that must agree (same, or the same error code); -1: only stay alive and answer
+  bool bind_exec = false;  ///< of a server that knows stmt2_bind_exec
 };
 
 void PrintTo(const Case& value, std::ostream* out) { *out << value.file; }
@@ -375,7 +378,9 @@ TEST_P(WireReplay, AgreesWithTheRecord) {
   std::ifstream in(path);
   for (std::string line; std::getline(in, line);) lines.push_back(Json::parse(line));
 
-  sandbox::Server server({});
+  sandbox::Server::Options options;
+  options.stmt2_bind_exec = GetParam().bind_exec;
+  sandbox::Server server(options);
   Replay replay(server.port());
   replay.only_alive = GetParam().floor < 0;
   replay.run(lines);
@@ -394,18 +399,21 @@ TEST_P(WireReplay, AgreesWithTheRecord) {
   }
 }
 
-// What is missing and why: /rest/ws, /rest/stmt, /rest/schemaless and /rest/tmq are not served (connect_handshake,
-// connect_legacy_endpoints); explain, topics, windows, CSV upload and vgid are not supported (query_updates,
+// What is missing and why: get_col_fields of an insert without placeholders shows none (stmt1); the later adapter's
+// engine could not carry out stmt2_bind_exec, this one does, and lacks get_connection_info
+// (stmt2_bind_exec_later_adapter); explain, topics, windows, CSV upload and vgid are not supported (query_updates,
 // query_errors, rest_sql); filtered results keep no storage blocks (query_10000_rows); a decimal bound as text is read
 // as the number it says (stmt2_types_ms).
 INSTANTIATE_TEST_SUITE_P(
     Records, WireReplay,
-    testing::Values(Case{"connect_handshake", 20}, Case{"connect", 213}, Case{"connect_deflate", 16},
-                    Case{"connect_legacy_endpoints", 0}, Case{"query_types_ms", 134}, Case{"query_types_us", 134},
+    testing::Values(Case{"connect_handshake", 23}, Case{"connect", 213}, Case{"connect_deflate", 16},
+                    Case{"connect_legacy_endpoints", 37}, Case{"query_types_ms", 134}, Case{"query_types_us", 134},
                     Case{"query_types_ns", 134}, Case{"query_updates", 84}, Case{"query_result_ids", 54},
                     Case{"query_errors", 181}, Case{"query_10000_rows", 32}, Case{"schemaless_line", 212},
-                    Case{"stmt2", 322}, Case{"stmt2_types_ms", 79}, Case{"stmt2_types_us", 25},
-                    Case{"stmt2_types_ns", 25}, Case{"stmt2_errors", 366}, Case{"stmt2_bind_exec_3375", 30},
+                    Case{"stmt1", 292}, Case{"stmt1_hazards", -1}, Case{"client_python_ws_stmt", 53},
+                    Case{"client_node_stmt", 32}, Case{"stmt2", 322}, Case{"stmt2_types_ms", 79},
+                    Case{"stmt2_types_us", 25}, Case{"stmt2_types_ns", 25}, Case{"stmt2_errors", 366},
+                    Case{"stmt2_bind_exec_3375", 30}, Case{"stmt2_bind_exec_later_adapter", 26, true},
                     Case{"stmt2_hazards", -1}, Case{"stmt2_malformed", -1}, Case{"rest_sql", 148}),
     [](const auto& one) { return std::string(one.param.file); });
 
