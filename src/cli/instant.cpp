@@ -58,7 +58,7 @@ Instant instant_flag(const std::string& flag, const std::string& text, const std
                             flag, printable(text)));
   if (civil.has_offset) return {civil.seconds - civil.offset, civil.nanoseconds};
   if (timezone.empty()) return {civil.seconds, civil.nanoseconds};
-  const auto zone = format::TimeZone::load(timezone);
+  const auto zone = TimeZone::load(timezone);
   return {civil.seconds - zone->resolve(civil.seconds).first, civil.nanoseconds};
 }
 

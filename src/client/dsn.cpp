@@ -189,6 +189,9 @@ class Reader {
     else if (name == "tls_key") out_.key_file = value;
     else if (name == "timezone") out_.time_zone = value;
     else if (name == "app") out_.application = value.substr(0, 23);
+    else if (name == "config_dir") out_.config_directory = value;
+    else if (name == "library") out_.library = value;
+    else if (name == "reconnect") out_.reconnect = read_bool(name, value);
     else if (name == "compression") out_.compression = read_bool(name, value);
     else if (name == "request_timeout") out_.request_timeout = read_duration(name, value);
     else if (name == "connect_timeout") {
@@ -202,7 +205,7 @@ class Reader {
     } else {
       wrong(fmt::format(
           "the option '{}' is unknown; known are token, bearer_token, totp_code, tls_verify, tls_ca, tls_cert, "
-          "tls_key, compression, timezone, app, connect_timeout, request_timeout",
+          "tls_key, compression, timezone, app, connect_timeout, request_timeout, reconnect, config_dir, library",
           printable(name)));
     }
   }

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "data/types.h"
-#include "format/time_zone.h"
+#include "base/time_zone.h"
 #include "schema/mapping.h"
 
 /// Timestamps as CSV files write them.

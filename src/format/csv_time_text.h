@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "format/csv_time.h"
-#include "format/time_zone.h"
+#include "base/time_zone.h"
 
 /// How times are read character by character: shared by the parts of csv_time.h, of no use to others.
 namespace penstock::format {

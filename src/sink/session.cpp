@@ -66,6 +66,7 @@ Session::Session(client::Options options, std::chrono::milliseconds retry_for, s
       state_(state_or_own(std::move(state), options_)),
       home_(state_->endpoints.join()) {
   options_.stop = stop_;
+  options_.reconnect = false;  // done here, with all that is known of the target
 }
 
 // One attempt. What cannot pass is thrown as it is before the first login, and after it as an error that no flag

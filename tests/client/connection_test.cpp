@@ -145,6 +145,7 @@ TEST(Connection, FreesAResultThatIsNotReadToItsEnd) {
     peer.log_in();
     peer.answer(peer.receive(), "binary_query", result_members(9));
     answer_fetch(peer, peer.receive(), 9, 0, 10);
+    peer.receive();  // the next fetch is under way already
     freed = peer.receive().json();
     peer.answer(peer.receive(), "binary_query", "\"affected_rows\":4,\"fields_count\":0");
     peer.wait_for_end();
@@ -272,7 +273,8 @@ TEST(Connection, NoticesALostConnectionAndOpensTheNextEndpoint) {
   };
   const ScriptedServer first(drops);
   const ScriptedServer second(closes);
-  auto connection = Connection::open(Options::parse("ws://" + first.endpoint() + "," + second.endpoint()));
+  auto connection =
+      Connection::open(Options::parse("ws://" + first.endpoint() + "," + second.endpoint() + "/?reconnect=false"));
   for (const auto* server : {&first, &second, &first}) {
     EXPECT_EQ(connection.endpoint(), server->endpoint());
     try {
@@ -288,6 +290,43 @@ TEST(Connection, NoticesALostConnectionAndOpensTheNextEndpoint) {
     connection.reopen();
   }
   EXPECT_EQ(connection.endpoint(), second.endpoint());
+}
+
+TEST(Connection, ComesBackByItselfWhereThatIsWanted) {
+  ScriptedServer server([](Peer& peer, std::size_t index) {
+    peer.log_in();
+    const auto request = peer.receive();
+    if (index == 0) return peer.drop();
+    peer.answer(request, "binary_query", "\"affected_rows\":1,\"fields_count\":0");
+    peer.wait_for_end();
+  });
+  auto connection = open(server);
+  // What was under way is told: it may have been carried out.
+  EXPECT_THROW(connection.execute("insert"), ConnectionError);
+  EXPECT_FALSE(connection.is_open());
+  EXPECT_EQ(connection.execute("insert"), 1);
+  EXPECT_EQ(server.connections(), 2U);
+  // Closed on purpose it stays closed.
+  connection.close();
+  EXPECT_THROW(connection.execute("insert"), ConnectionError);
+}
+
+TEST(Connection, MarksRequestsWithTheNumberThatItIsGiven) {
+  std::vector<std::uint64_t> ids;
+  ScriptedServer server([&](Peer& peer, std::size_t) {
+    peer.log_in();
+    for (int i = 0; i < 2; ++i) {
+      const auto request = peer.receive();
+      ids.push_back(wire::read_request_header(request.bytes)->request_id);
+      peer.answer(request, "binary_query", "\"affected_rows\":1,\"fields_count\":0");
+    }
+    peer.wait_for_end();
+  });
+  auto connection = open(server);
+  connection.execute("a", 0xFFFF'0000'0000'0001U);
+  connection.execute("b");
+  EXPECT_EQ(ids.at(0), 0xFFFF'0000'0000'0001U);
+  EXPECT_NE(ids.at(1), ids.at(0));
 }
 
 TEST(Connection, GivesUpAPeerThatTakesNothing) {

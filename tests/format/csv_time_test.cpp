@@ -7,7 +7,7 @@
 #include <random>
 
 #include "base/error.h"
-#include "format/time_zone.h"
+#include "base/time_zone.h"
 
 namespace penstock::format {
 namespace {

@@ -11,7 +11,7 @@
 #include "base/text.h"
 #include "format/csv_time.h"
 #include "format/number.h"
-#include "format/time_zone.h"
+#include "base/time_zone.h"
 #include "format/wkt.h"
 #include "fuzz/entry.h"
 #include "schema/coerce.h"
@@ -67,7 +67,7 @@ void times(std::string_view input) {
   format::TimeSummary summary;
   summary.add(text);
   FUZZ_PROMISE(summary.iso == (iso ? 1u : 0u) || !iso || summary.iso == 1);
-  static const auto berlin = format::TimeZone::load("Europe/Berlin");
+  static const auto berlin = TimeZone::load("Europe/Berlin");
   try {
     const auto format = format::TimeFormat::parse(pattern);
     const auto unit = static_cast<data::Precision>(how % 3);
@@ -90,12 +90,12 @@ void times(std::string_view input) {
 
 void zones(std::string_view input) {
   try {
-    const auto zone = format::TimeZone::from_tzif(input, "fuzz");
+    const auto zone = TimeZone::from_tzif(input, "fuzz");
     std::int64_t at = -10'000'000'000;
     for (int i = 0; i < 200; ++i) {
       const auto local = zone->resolve(at);
       FUZZ_PROMISE(local.from <= at && at < local.until);
-      if (local.kind == format::TimeZone::Kind::unique) FUZZ_PROMISE(local.first == local.second);
+      if (local.kind == TimeZone::Kind::unique) FUZZ_PROMISE(local.first == local.second);
       at = local.until > at + 200'000'000 ? at + 200'000'000 : local.until;
       FUZZ_PROMISE(zone->offset_at(at) != INT32_MIN);
     }

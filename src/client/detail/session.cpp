@@ -2,92 +2,47 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <array>
-#include <charconv>
 #include <utility>
 
 #include "base/text.h"
-#include "wire/bytes.h"
-#include "wire/errors.h"
-#include "wire/schemaless.h"
+#include "client/detail/statement_batch.h"
+#include "client/detail/ws_session.h"
 
 namespace penstock::client::detail {
-namespace {
 
-std::string quoted(std::string_view text) {
-  std::string out = "\"";
-  wire::append_json_escaped(out, text);
-  return out += '"';
-}
-
-// Unreserved characters of a URL stay.
-std::string url_encoded(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                       std::string_view("-._~").find(c) != std::string_view::npos;
-    if (plain) out += c;
-    else out += fmt::format("%{:02X}", static_cast<unsigned char>(c));
-  }
-  return out;
-}
-
-// Whether a version such as "3.3.7.5" or "3.3.2.0.alpha" is at least 3.3.2.0.
-bool at_least_3320(std::string_view version) {
-  constexpr std::array<unsigned, 4> kWanted{3, 3, 2, 0};
-  for (const unsigned wanted : kWanted) {
-    unsigned number = 0;
-    const auto [end, error] = std::from_chars(version.data(), version.data() + version.size(), number);
-    if (error != std::errc()) return wanted == 0;
-    if (number != wanted) return number > wanted;
-    version.remove_prefix(static_cast<std::size_t>(end - version.data()));
-    if (!version.empty()) version.remove_prefix(1);
-  }
-  return true;
-}
-
-std::string seconds(std::chrono::milliseconds duration) {
-  return fmt::format("{:g} s", std::chrono::duration<double>(duration).count());
-}
-
-}  // namespace
+StatementState::StatementState() = default;
+StatementState::~StatementState() = default;
 
 bool StatementState::usable() const noexcept {
   const auto owner = session.lock();
   return !broken && !closed && owner && owner->is_open() && owner->epoch() == epoch;
 }
 
-Session::~Session() { close(); }
-
-void Session::close() noexcept {
-  if (socket_) socket_->close();
-  lost();
-}
-
-void Session::lost() noexcept {
-  socket_.reset();
-  pending_.clear();
-  arrived_.clear();
-  version_ticket_ = block_ticket_ = 0;
+std::shared_ptr<Session> Session::make(Options options) {
+  switch (options.transport) {
+    case Transport::websocket: return std::make_shared<WsSession>(std::move(options));
+    case Transport::native:
+    case Transport::rest: break;
+  }
+  throw InterfaceError(
+      Errc::unsupported,
+      fmt::format("cannot connect to {}: only WebSocket addresses (ws://, wss://) are supported so far",
+                  options.display()),
+      Place{options.display(), "connect", 0});
 }
 
 void Session::open(std::size_t first) {
   close();
-  if (options_.transport != Transport::websocket)
-    throw InterfaceError(
-        Errc::unsupported,
-        fmt::format("cannot connect to {}: only WebSocket addresses (ws://, wss://) are supported so far",
-                    options_.display()),
-        Place{options_.display(), "connect", 0});
+  ended_ = false;
   const std::size_t count = options_.endpoints.size();
   std::string others;
   for (std::size_t i = 0; i < count; ++i) {
     current_ = (first + i) % count;
+    endpoint_ = options_.endpoints[current_].text();
     try {
       return connect_to(options_.endpoints[current_]);
     } catch (const ClientError& error) {
-      lost();
+      close();
       const bool final = error.code() == Errc::auth || error.code() == Errc::config;
       if (final || count == 1) throw;
       if (i + 1 == count)
@@ -98,82 +53,18 @@ void Session::open(std::size_t first) {
   }
 }
 
-void Session::connect_to(const Endpoint& endpoint) {
-  const auto begin = Clock::now();
-  endpoint_ = endpoint.text();
-  Options plan = options_;
-  // With several endpoints a dead one must not use up the patience of the caller.
-  if (options_.endpoints.size() > 1)
-    plan.handshake_timeout = std::max(options_.handshake_timeout / static_cast<int>(options_.endpoints.size()),
-                                      std::min(options_.handshake_timeout, std::chrono::milliseconds(2'000)));
-  const std::string target = options_.token.empty() ? "/ws" : "/ws?token=" + url_encoded(options_.token);
-  socket_ = WebSocket::connect(plan, endpoint, target);
-  ++epoch_;
-  const auto handshake_end = begin + plan.handshake_timeout;
-  version_ticket_ = next_ticket();
-  const std::string request = fmt::format(R"({{"action":"version","args":{{"req_id":{}}}}})", version_ticket_);
-  const std::string_view part = request;
-  send(version_ticket_, "version", MessageKind::text, {&part, 1});
-  try {
-    const auto answer = wait_until(version_ticket_, std::max(handshake_end, Clock::now() + std::chrono::seconds(1)),
-                                   plan.handshake_timeout);
-    require(answer.json);
-    version_ = answer.json.version;
-  } catch (const ClientError& error) {
-    if (error.code() != Errc::timeout && error.code() != Errc::protocol) throw;
-    throw ConnectionError(Errc::unreachable,
-                          fmt::format("{} speaks WebSocket but is no adapter of TDengine: {}", endpoint_,
-                                      error.code() == Errc::timeout ? "it does not answer" : error.what()),
-                          Place{endpoint_, "version", 0});
-  }
-  if (version_.empty())
-    throw ConnectionError(
-        Errc::unreachable,
-        fmt::format("{} speaks WebSocket but is no adapter of TDengine: it told no version", endpoint_),
-        Place{endpoint_, "version", 0});
-  if (version_.front() == '2')
-    throw ConnectionError(Errc::unsupported,
-                          fmt::format("{} is TDengine {}: version 3 is needed", endpoint_, printable(version_)),
-                          Place{endpoint_, "version", 0});
-  binary_query_ = at_least_3320(version_);
-  log_in(begin + std::max(options_.connect_timeout, std::chrono::milliseconds(1)));
+void Session::revive() {
+  if (!is_open() && !ended_ && options_.reconnect && epoch_ > 0) reopen();
 }
 
-void Session::log_in(Deadline deadline) {
-  const bool by_token = !options_.token.empty();  // the gateway puts the real ones in
-  std::string arguments = fmt::format(
-      R"("user":{},"password":{},"db":{},"app":{},"connector":"penstock")", quoted(by_token ? "root" : options_.user),
-      quoted(by_token ? "taosdata" : options_.password), quoted(options_.database), quoted(options_.application));
-  if (!options_.time_zone.empty()) arguments += ",\"tz\":" + quoted(options_.time_zone);
-  if (!options_.bearer_token.empty()) arguments += ",\"bearer_token\":" + quoted(options_.bearer_token);
-  if (!options_.totp_code.empty()) arguments += ",\"totp_code\":" + quoted(options_.totp_code);
-  const auto ticket = send_json("conn", arguments);
-  const auto reply = wait_until(ticket, deadline, options_.connect_timeout);
-  const auto& answer = reply.json;
-  if (answer.code == 0) return;
-  const Place place{endpoint_, "conn", 0};
-  if (answer.code == 0x0388)
-    throw ConnectionError(
-        Errc::config, fmt::format("the database '{}' does not exist on {}", printable(options_.database), endpoint_),
-        place, answer.code, answer.message);
-  if (answer.code == 0x0351 || answer.code == 0x0357)
-    throw ConnectionError(Errc::auth,
-                          fmt::format("{} refused the login of user '{}': wrong user or password", endpoint_,
-                                      printable(by_token ? "(token)" : options_.user)),
-                          place, answer.code, answer.message);
-  if (answer.message.find("whitelist") != std::string::npos)
-    throw ConnectionError(
-        Errc::auth,
-        fmt::format("{} does not accept logins from this address: {}", endpoint_, printable(answer.message)), place,
-        answer.code, answer.message);
+void Session::require(const Answer& answer) const {
+  if (!answer.ok()) throw_server_error(answer.code, answer.message, Place{endpoint_, answer.action, answer.ticket});
+}
+
+Answer Session::require(Ticket ticket) {
+  auto answer = wait(ticket, options_.request_timeout);
   require(answer);
-}
-
-void Session::need_socket(std::string_view action) const {
-  if (!socket_)
-    throw ConnectionError(Errc::unreachable,
-                          fmt::format("cannot send '{}': the connection to {} is closed", action, endpoint_),
-                          Place{endpoint_, std::string(action), 0});
+  return answer;
 }
 
 void Session::misuse(const std::string& what, std::string_view action) const {
@@ -181,182 +72,52 @@ void Session::misuse(const std::string& what, std::string_view action) const {
                        Place{endpoint_, std::string(action), 0});
 }
 
-void Session::send(Ticket ticket, std::string_view action, MessageKind kind, std::span<const std::string_view> parts,
-                   std::shared_ptr<StatementState> statement, Step step) {
-  need_socket(action);
-  if (statement) statement->busy = true;
-  pending_[ticket] = {std::string(action), std::move(statement), step, false};
-  try {
-    socket_->send(kind, parts, Clock::now() + options_.request_timeout);
-  } catch (...) {
-    lost();
-    throw;
-  }
+void Session::unsupported(std::string_view what) const {
+  throw InterfaceError(
+      Errc::unsupported,
+      fmt::format("{}: this transport has no {}; connect by ws:// or taos://", options_.display(), what),
+      Place{endpoint_, std::string(what), 0});
 }
 
-Ticket Session::send_json(std::string_view action, std::string_view arguments) {
-  const auto ticket = next_ticket();
-  const auto request = fmt::format(R"({{"action":"{}","args":{{"req_id":{}{}{}}}}})", action, ticket,
-                                   arguments.empty() ? "" : ",", arguments);
-  const std::string_view part = request;
-  send(ticket, action, MessageKind::text, {&part, 1});
-  return ticket;
+void Session::need_usable(const StatementState& statement, std::string_view action) const {
+  if (!statement.usable())
+    misuse("the statement cannot be used any more after a failed step or a lost connection: prepare a new one", action);
+  if (statement.busy) misuse("another step of the statement has not been answered yet", action);
 }
 
-Ticket Session::send_query(std::string_view sql) {
-  if (!is_utf8(sql)) misuse("the SQL is not UTF-8", "query");
-  if (sql.empty()) misuse("the SQL is empty", "query");
-  if (!binary_query_) return send_json("query", "\"sql\":" + quoted(sql));
-  const auto ticket = next_ticket();
-  const auto request = wire::encode_query(ticket, sql);
-  const std::string_view part = request;
-  send(ticket, "query", MessageKind::binary, {&part, 1});
-  return ticket;
+Ticket Session::send_action(std::string_view, std::string_view) { unsupported("actions of the WebSocket interface"); }
+std::shared_ptr<StatementState> Session::prepare(std::string_view, StatementMode) {
+  unsupported("prepared statements");
 }
-
-Ticket Session::send_fetch_block(std::uint64_t result_id) {
-  if (block_ticket_ != 0) misuse("another fetch_block is under way", "fetch_block");
-  const auto ticket = send_json("fetch_block", fmt::format("\"id\":{}", result_id));
-  block_ticket_ = ticket;
-  return ticket;
+Ticket Session::send_bind(const std::shared_ptr<StatementState>&, wire::Stmt2Encoder&) {
+  unsupported("prepared statements");
 }
-
-void Session::send_and_forget(std::string_view action, std::string_view arguments, bool answered) {
-  const auto ticket = send_json(action, arguments);
-  if (answered) pending_[ticket].forgotten = true;
-  else pending_.erase(ticket);
+Ticket Session::send_exec(const std::shared_ptr<StatementState>&) { unsupported("prepared statements"); }
+Ticket Session::send_bind_exec(const std::shared_ptr<StatementState>&, wire::Stmt2ExecEncoder&, std::uint32_t) {
+  unsupported("combined bind and execute");
 }
-
-Reply Session::wait(Ticket ticket, std::chrono::milliseconds timeout) {
-  return wait_until(ticket, Clock::now() + timeout, timeout);
+std::unique_ptr<ResultState> Session::result(const std::shared_ptr<StatementState>&) {
+  unsupported("prepared statements");
 }
+void Session::close_statement(StatementState&) {}
 
-Reply Session::wait_until(Ticket ticket, Deadline deadline, std::chrono::milliseconds timeout) {
-  for (;;) {
-    if (auto found = arrived_.extract(ticket)) return std::move(found.mapped());
-    const auto pending = pending_.find(ticket);
-    if (pending == pending_.end()) {
-      need_socket("wait");
-      misuse("no request with this ticket is under way", "wait");
-    }
-    std::optional<Message> message;
-    try {
-      message = socket_->receive(deadline);
-    } catch (...) {
-      lost();
-      throw;
-    }
-    if (message) {
-      take(std::move(*message));
-      continue;
-    }
-    const std::string action = pending->second.action;
-    if (pending->second.statement) pending->second.statement->broken = true;
-    pending->second.forgotten = true;
-    if (options_.stop.stop_requested() && Clock::now() < deadline)
-      throw ConnectionError(Errc::stopped, fmt::format("stopped while {} had not answered '{}' yet", endpoint_, action),
-                            Place{endpoint_, action, ticket});
-    throw ConnectionError(Errc::timeout,
-                          fmt::format("{} did not answer '{}' within {}", endpoint_, action, seconds(timeout)),
-                          Place{endpoint_, action, ticket});
-  }
-}
-
-Reply Session::require(Ticket ticket) {
-  auto reply = wait(ticket);
-  require(reply.json);
-  return reply;
-}
-
-void Session::require(const JsonAnswer& answer) const {
-  if (answer.code != 0)
-    throw_server_error(answer.code, answer.message, Place{endpoint_, answer.action, answer.request_id});
-}
-
-bool Session::ready(Ticket ticket) {
-  if (!arrived_.contains(ticket)) poll();
-  return arrived_.contains(ticket);
-}
-
-void Session::poll() {
-  need_socket("poll");
-  try {
-    socket_->poll();
-    while (auto message = socket_->receive(Deadline::min())) take(std::move(*message));
-  } catch (...) {
-    lost();
-    throw;
-  }
-}
-
-void Session::nonsense(const std::string& what) {
-  const Place place{endpoint_, "receive", 0};
-  lost();
-  throw ConnectionError(
-      Errc::protocol,
-      fmt::format("{} sent something that no adapter of TDengine sends ({}); the connection is given up", endpoint_,
-                  what),
-      place);
-}
-
-void Session::take(Message&& message) {
-  if (message.kind == MessageKind::binary) return take_binary(std::move(message.bytes));
-  auto answer = parse_answer(message.bytes);
-  if (!answer) nonsense("text '" + printable(message.bytes) + "'");
-  Ticket ticket = answer->request_id;
-  if (answer->action == "version" && version_ticket_ != 0) ticket = version_ticket_;
-  // An answer without an id: the server could not read a request. Whoever waits alone is meant.
-  if (ticket == 0 && pending_.size() == 1) ticket = pending_.begin()->first;
-  if (ticket == 0) nonsense("an answer without request id: " + printable(answer->message));
-  take_reply(ticket, Reply{std::move(*answer), {}, {}});
-}
-
-void Session::take_binary(std::string&& bytes) {
-  Reply reply;
-  reply.binary = std::move(bytes);
-  Ticket ticket = 0;
-  try {
-    if (wire::is_fetch_answer(reply.binary)) {
-      const auto answer = wire::decode_fetch_answer(reply.binary);
-      ticket = answer.request_id;
-      reply.json.action = "fetch_raw_block";
-      reply.json.request_id = ticket;
-      reply.json.code = answer.code;
-      reply.json.message = answer.message;
-      reply.json.id = answer.result_id;
-      reply.json.completed = answer.finished;
-      reply.block = answer.block;
-    } else if (block_ticket_ != 0) {
-      const auto answer = wire::decode_fetch_block_answer(reply.binary);
-      ticket = std::exchange(block_ticket_, 0);
-      reply.json.action = "fetch_block";
-      reply.json.id = answer.result_id;
-      reply.block = answer.block;
-    } else {
-      nonsense(fmt::format("{} bytes that answer no request", reply.binary.size()));
-    }
-  } catch (const ClientError&) {
-    throw;
-  } catch (const Error& error) {
-    nonsense(error.what());
-  }
-  take_reply(ticket, std::move(reply));
-}
-
-void Session::take_reply(Ticket ticket, Reply&& reply) {
-  const auto found = pending_.extract(ticket);
-  if (!found) return;  // nobody waits any more
-  const Pending& pending = found.mapped();
-  if (pending.action == "fetch_block") block_ticket_ = 0;
-  if (const auto& statement = pending.statement) {
-    statement->busy = false;
-    const bool ok = reply.json.code == 0;
-    if (!ok) statement->broken = true;
-    statement->bound = ok && pending.step == Step::bind;
-  }
-  if (pending.forgotten) return;
-  if (reply.json.action.empty()) reply.json.action = pending.action;
-  arrived_[ticket] = std::move(reply);  // its view stays good: a binary answer is too long for the string itself
+void throw_login_refused(const Options& options, const std::string& endpoint, std::int32_t code,
+                         const std::string& message) {
+  const Place place{endpoint, "conn", 0};
+  if (code == 0x0388)
+    throw ConnectionError(Errc::config,
+                          fmt::format("the database '{}' does not exist on {}", printable(options.database), endpoint),
+                          place, code, message);
+  if (code == 0x0351 || code == 0x0357)
+    throw ConnectionError(Errc::auth,
+                          fmt::format("{} refused the login of user '{}': wrong user or password", endpoint,
+                                      printable(options.token.empty() ? options.user : "(token)")),
+                          place, code, message);
+  if (message.find("whitelist") != std::string::npos)
+    throw ConnectionError(Errc::auth,
+                          fmt::format("{} does not accept logins from this address: {}", endpoint, printable(message)),
+                          place, code, message);
+  throw_server_error(code, message, place);
 }
 
 }  // namespace penstock::client::detail

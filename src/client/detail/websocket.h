@@ -17,7 +17,7 @@ using Deadline = Clock::time_point;
 
 enum class MessageKind : std::uint8_t { text, binary };
 
-struct Message {
+struct WsMessage {
   MessageKind kind = MessageKind::text;
   std::string bytes;
 };
@@ -37,7 +37,7 @@ class WebSocket {
   /// for part of the message may be out.
   virtual void send(MessageKind kind, std::span<const std::string_view> parts, Deadline deadline) = 0;
   /// The next message in the order of arrival; nullopt at the deadline.
-  virtual std::optional<Message> receive(Deadline deadline) = 0;
+  virtual std::optional<WsMessage> receive(Deadline deadline) = 0;
   /// Does what is due (reads what came, answers pings) and returns at once.
   virtual void poll() = 0;
   /// Says good-bye, waiting for the peer at most half a second.

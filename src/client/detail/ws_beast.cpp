@@ -320,7 +320,7 @@ class BeastSocket final : public WebSocket {
     throw_lost("send");
   }
 
-  std::optional<Message> receive(Deadline deadline) override {
+  std::optional<WsMessage> receive(Deadline deadline) override {
     const auto ready = [&] { return !inbox_.empty() || error_; };
     if (!ready() && deadline <= Clock::now()) {  // run_one_until() would do nothing
       runner_.poll();
@@ -331,7 +331,7 @@ class BeastSocket final : public WebSocket {
       if (error_) throw_lost("receive");
       return std::nullopt;
     }
-    std::optional<Message> message(std::move(inbox_.front()));
+    std::optional<WsMessage> message(std::move(inbox_.front()));
     inbox_.pop_front();
     if (!reading_ && !error_) start_reading();
     return message;
@@ -552,7 +552,7 @@ class BeastSocket final : public WebSocket {
   websocket::response_type response_;
   std::optional<Stream> stream_;
   beast::flat_buffer incoming_;
-  std::deque<Message> inbox_;
+  std::deque<WsMessage> inbox_;
   std::vector<net::const_buffer> buffers_;
   bool reading_ = false;
   std::optional<Deadline> pinged_;  // since when an answer to a ping is due

@@ -1,4 +1,4 @@
-#include "format/time_zone.h"
+#include "base/time_zone.h"
 
 #include <fmt/format.h>
 
@@ -14,7 +14,7 @@
 #include "base/error.h"
 #include "base/text.h"
 
-namespace penstock::format {
+namespace penstock {
 namespace {
 
 constexpr std::int64_t kSecondsPerDay = 86'400;
@@ -321,4 +321,4 @@ std::int32_t TimeZone::offset_at(std::int64_t utc_seconds) const noexcept {
   return next == changes_.begin() ? initial_ : std::prev(next)->offset;
 }
 
-}  // namespace penstock::format
+}  // namespace penstock

@@ -8,7 +8,7 @@
 
 /// Civil time and time zones. libstdc++ of GCC 12 has no time zone database, so the system's compiled zone files
 /// (TZif, RFC 8536) are read here.
-namespace penstock::format {
+namespace penstock {
 
 /// Days from 1970-01-01 of a day of the proleptic Gregorian calendar. `month` 1 to 12.
 constexpr std::int64_t days_from_civil(std::int64_t year, unsigned month, unsigned day) noexcept {
@@ -75,4 +75,4 @@ class TimeZone {
   std::vector<Segment> segments_;
 };
 
-}  // namespace penstock::format
+}  // namespace penstock
