@@ -1,9 +1,13 @@
 #pragma once
 
+#include <compare>
+#include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -15,6 +19,55 @@
 /// - variable types: rows x i32 offsets (-1 = NULL) into the data area that follows; there u16 length (BLOB: u32),
 /// bytes Integers are little-endian, NCHAR is UCS-4. One trailing byte may follow and counts in the length.
 namespace penstock::wire {
+
+/// Values of a fixed type where they lie in a block, at any alignment; read like an array.
+template <class T>
+class Packed {
+ public:
+  class Iterator {
+   public:
+    using iterator_category = std::random_access_iterator_tag;
+    using value_type = T;
+    using difference_type = std::ptrdiff_t;
+    using pointer = void;
+    using reference = T;
+    Iterator() = default;
+    explicit Iterator(const char* at) : at_(at) {}
+    T operator*() const noexcept { return load<T>(at_); }
+    T operator[](difference_type i) const noexcept { return *(*this + i); }
+    Iterator& operator++() noexcept { return *this += 1; }
+    Iterator operator++(int) noexcept { return std::exchange(*this, *this + 1); }
+    Iterator& operator--() noexcept { return *this += -1; }
+    Iterator operator--(int) noexcept { return std::exchange(*this, *this + -1); }
+    Iterator& operator+=(difference_type n) noexcept {
+      at_ += n * static_cast<difference_type>(sizeof(T));
+      return *this;
+    }
+    Iterator& operator-=(difference_type n) noexcept { return *this += -n; }
+    friend Iterator operator+(Iterator i, difference_type n) noexcept { return i += n; }
+    friend Iterator operator+(difference_type n, Iterator i) noexcept { return i += n; }
+    friend Iterator operator-(Iterator i, difference_type n) noexcept { return i += -n; }
+    friend difference_type operator-(Iterator a, Iterator b) noexcept {
+      return (a.at_ - b.at_) / static_cast<difference_type>(sizeof(T));
+    }
+    auto operator<=>(const Iterator&) const = default;
+
+   private:
+    const char* at_ = nullptr;
+  };
+
+  Packed(const char* values, std::size_t size) : values_(values), size_(size) {}
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  /// The bytes, size() * sizeof(T) of them, not aligned.
+  [[nodiscard]] const char* data() const noexcept { return values_; }
+  T operator[](std::size_t row) const noexcept { return load<T>(values_ + sizeof(T) * row); }
+  [[nodiscard]] Iterator begin() const noexcept { return Iterator(values_); }
+  [[nodiscard]] Iterator end() const noexcept { return Iterator(values_ + sizeof(T) * size_); }
+
+ private:
+  const char* values_;
+  std::size_t size_;
+};
 
 /// A block as received. View: the bytes must outlive it. Checked as a whole when it is made, so that cells are read
 /// without checks afterwards; row and column must be in range.
@@ -48,6 +101,11 @@ class Block {
   }
   /// All values of a fixed type, rows() of them, not aligned.
   [[nodiscard]] const char* values(std::uint32_t column) const noexcept { return columns_[column].values; }
+  /// The same, typed: T must have the type's size. Bytes of NULL cells mean nothing.
+  template <class T>
+  [[nodiscard]] Packed<T> column(std::uint32_t index) const noexcept {
+    return {columns_[index].values, rows_};
+  }
   /// The bytes of a cell as on the wire (NCHAR: UCS-4); empty for NULL.
   [[nodiscard]] std::string_view bytes(std::uint32_t row, std::uint32_t column) const noexcept;
 
