@@ -123,6 +123,21 @@ void InsertParser::column_list(InsertTarget& t, const Table& definition, std::si
   reader_.seek(back == from ? end : back);
 }
 
+void InsertParser::column_names(InsertTarget& t, std::size_t from) {
+  const auto back = reader_.offset();
+  reader_.seek(from);
+  reader_.take();
+  while (!reader_.accept(")")) {
+    const auto token = reader_.peek();
+    if (token.kind != Token::Kind::word && token.kind != Token::Kind::quoted_name)
+      reader_.fail("column name is expected");
+    reader_.take();
+    reader_.accept(",");
+    t.column_names.push_back(token.name);
+  }
+  reader_.seek(back);
+}
+
 void InsertParser::using_clause(InsertTarget& t) {
   InsertTarget super;
   bool ignored = false;
@@ -334,6 +349,8 @@ void InsertParser::table() {
     } else {
       for (std::size_t i = 0; i < definition->columns.size(); ++i) t.columns.push_back(static_cast<int>(i));
     }
+  } else if (list) {
+    column_names(t, *list);
   }
   if (reader_.accept("file")) refuse(0x0200, "proxy mode does not support csv loading");
   if (!reader_.accept("values")) {

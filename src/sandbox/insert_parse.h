@@ -18,7 +18,9 @@ struct InsertTarget {
   std::string super;           ///< USING, or the super table of the stb(tbname, …) form
   bool names_in_rows = false;  ///< stb(tbname, …)
   std::vector<int> columns;    ///< place in Table::columns of each ordinary value
-  std::vector<int> tags;       ///< place in Table::tags of each tag value
+  /// INSERT INTO ? (…): the names, for the table is known only when it is bound. Empty: all its columns.
+  std::vector<std::string> column_names;
+  std::vector<int> tags;  ///< place in Table::tags of each tag value
   /// How the values of the stb(tbname, …) form stand: -1 tbname, 0… column of `columns`, and tags behind those.
   std::vector<int> written;
   std::vector<bool> tag_given;    ///< placeholder (true) or constant, for each of `tags`
@@ -50,6 +52,7 @@ class InsertParser {
   void table_name(InsertTarget& t);
   void open(InsertTarget& t);
   void column_list(InsertTarget& t, const Table& definition, std::size_t from);
+  void column_names(InsertTarget& t, std::size_t from);
   void using_clause(InsertTarget& t);
   void read_tags(InsertTarget& t, const Table& super, RowBatch& batch);
   void rows(InsertTarget& t, Table* definition, RowBatch& batch);

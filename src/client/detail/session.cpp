@@ -2,13 +2,20 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "base/text.h"
+#include "client/detail/native_session.h"
 #include "client/detail/statement_batch.h"
+#include "client/detail/statement_sql.h"
 #include "client/detail/ws_session.h"
 
 namespace penstock::client::detail {
+
+std::string_view ResultState::time_zone() const {
+  return session ? std::string_view(session->options().time_zone) : std::string_view();
+}
 
 StatementState::StatementState() = default;
 StatementState::~StatementState() = default;
@@ -21,12 +28,12 @@ bool StatementState::usable() const noexcept {
 std::shared_ptr<Session> Session::make(Options options) {
   switch (options.transport) {
     case Transport::websocket: return std::make_shared<WsSession>(std::move(options));
-    case Transport::native:
+    case Transport::native: return std::make_shared<NativeSession>(std::move(options));
     case Transport::rest: break;
   }
   throw InterfaceError(
       Errc::unsupported,
-      fmt::format("cannot connect to {}: only WebSocket addresses (ws://, wss://) are supported so far",
+      fmt::format("cannot connect to {}: only ws://, wss:// and taos:// addresses are supported so far",
                   options.display()),
       Place{options.display(), "connect", 0});
 }
@@ -41,6 +48,9 @@ void Session::open(std::size_t first) {
     endpoint_ = options_.endpoints[current_].text();
     try {
       return connect_to(options_.endpoints[current_]);
+    } catch (const InterfaceError&) {  // of this side, whatever the endpoint
+      close();
+      throw;
     } catch (const ClientError& error) {
       close();
       const bool final = error.code() == Errc::auth || error.code() == Errc::config;
@@ -54,7 +64,15 @@ void Session::open(std::size_t first) {
 }
 
 void Session::revive() {
-  if (!is_open() && !ended_ && options_.reconnect && epoch_ > 0) reopen();
+  if (!options_.reconnect || ended_ || epoch_ == 0) return;
+  if (is_open()) {
+    try {
+      poll();  // a server that went away since the last request is noticed here, before one is lost
+    } catch (const ConnectionError&) {
+      // It is closed now.
+    }
+  }
+  if (!is_open()) reopen();
 }
 
 void Session::require(const Answer& answer) const {
@@ -86,7 +104,26 @@ void Session::need_usable(const StatementState& statement, std::string_view acti
 }
 
 Ticket Session::send_action(std::string_view, std::string_view) { unsupported("actions of the WebSocket interface"); }
-std::shared_ptr<StatementState> Session::prepare(std::string_view, StatementMode) {
+std::shared_ptr<StatementState> Session::prepare(std::string_view sql, StatementMode mode) {
+  auto state = make_statement(sql, mode);
+  const auto lacks_scale = [](const StatementField& field) {
+    return (field.type == data::Type::decimal64 || field.type == data::Type::decimal128) && field.precision == 0;
+  };
+  if (std::none_of(state->fields.begin(), state->fields.end(), lacks_scale)) return state;
+  const auto asked = target_query(sql);
+  if (asked.empty()) return state;
+  const auto table = query(asked, 0);
+  for (auto& field : state->fields) {
+    if (!lacks_scale(field)) continue;
+    for (const auto& column : table->fields) {
+      if (column.name != field.name) continue;
+      field.precision = column.precision;
+      field.scale = column.scale;
+    }
+  }
+  return state;
+}
+std::shared_ptr<StatementState> Session::make_statement(std::string_view, StatementMode) {
   unsupported("prepared statements");
 }
 Ticket Session::send_bind(const std::shared_ptr<StatementState>&, wire::Stmt2Encoder&) {

@@ -39,6 +39,8 @@ struct ResultState {
   /// The next raw block (wire/block.h), empty at the end (then it is not called again). Its bytes stay until the next
   /// call. This one: a statement without a result.
   virtual std::string_view fetch() { return {}; }
+  /// In which its timestamps are printed.
+  [[nodiscard]] virtual std::string_view time_zone() const;
 };
 
 /// What the server and this side know of a prepared statement. Destroyed, it is closed on the server without waiting.
@@ -102,7 +104,8 @@ class Session : public std::enable_shared_from_this<Session> {
                                  int ttl_days, std::string_view table_name_key, RequestId request_id) = 0;
   virtual Ticket send_action(std::string_view action, std::string_view arguments);
 
-  virtual std::shared_ptr<StatementState> prepare(std::string_view sql, StatementMode mode);
+  /// make_statement(), and asks for what the server does not tell of the placeholders: digits and scale of DECIMAL.
+  std::shared_ptr<StatementState> prepare(std::string_view sql, StatementMode mode);
   virtual Ticket send_bind(const std::shared_ptr<StatementState>& statement, wire::Stmt2Encoder& encoder);
   virtual Ticket send_exec(const std::shared_ptr<StatementState>& statement);
   virtual Ticket send_bind_exec(const std::shared_ptr<StatementState>& statement, wire::Stmt2ExecEncoder& encoder,
@@ -118,13 +121,14 @@ class Session : public std::enable_shared_from_this<Session> {
   virtual void poll() = 0;
 
   /// Throws for an answer that is not ok().
-  void require(const Answer& answer) const;
+  virtual void require(const Answer& answer) const;
   /// wait() for the options' request time-out and require().
   Answer require(Ticket ticket);
 
  protected:
   explicit Session(Options options) : options_(std::move(options)) {}
 
+  virtual std::shared_ptr<StatementState> make_statement(std::string_view sql, StatementMode mode);
   /// One endpoint: connects and logs in, sets version_. Throws ConnectionError; leaves nothing behind then.
   virtual void connect_to(const Endpoint& endpoint) = 0;
   /// Throws InterfaceError: `action` was not sent, because of `what`.

@@ -396,8 +396,7 @@ void StatementBatch::set_table(std::string_view name) {
 void StatementBatch::set_tags(std::span<const Value> tags) { tags_.assign(tags.begin(), tags.end()); }
 
 void StatementBatch::add_row(const std::vector<StatementField>& fields, std::span<const Value> row) {
-  if (pending_.empty()) pending_.resize(row.size());
-  if (row.size() != pending_.size())
+  if (!pending_.empty() && row.size() != pending_.size())
     refuse(fmt::format("a row of {} values follows rows of {}", row.size(), pending_.size()));
   // Values that do not fit are told here, where they are given.
   std::size_t column = 0;
@@ -412,10 +411,11 @@ void StatementBatch::add_row(const std::vector<StatementField>& fields, std::spa
       const auto why = convert(value, field, bits, text);
       if (!why.empty())
         refuse(fmt::format("{} does not take the value of row {}: {}", Place{table_, "column", column, &field}.text(),
-                           pending_[column].size() + 1, why));
+                           pending_.empty() ? 1 : pending_[column].size() + 1, why));
     }
     ++column;
   }
+  pending_.resize(row.size());
   for (std::size_t i = 0; i < row.size(); ++i) pending_[i].push_back(row[i]);
 }
 

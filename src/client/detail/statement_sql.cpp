@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "data/schema.h"
 
 namespace penstock::client::detail {
@@ -57,6 +59,26 @@ std::string columns_query(std::string_view sql, std::string_view table) {
     name = data::quote_identifier(table);
   }
   return fmt::format("SELECT {} FROM {} LIMIT 0", columns, name);
+}
+
+std::string target_query(std::string_view sql) {
+  if (!is_word(take_token(sql), "insert") || !is_word(take_token(sql), "into")) return {};
+  const auto begin = sql.find_first_not_of(kBlank);
+  if (begin == std::string_view::npos) return {};
+  sql.remove_prefix(begin);
+  if (sql.front() == '?') {
+    take_token(sql);
+    if (!is_word(take_token(sql), "using")) return {};
+    sql.remove_prefix(std::min(sql.find_first_not_of(kBlank), sql.size()));
+  }
+  // Up to a blank or a parenthesis that is not quoted.
+  std::size_t end = 0;
+  for (bool quoted = false; end < sql.size(); ++end) {
+    if (sql[end] == '`') quoted = !quoted;
+    if (!quoted && (sql[end] == '(' || kBlank.find(sql[end]) != std::string_view::npos)) break;
+  }
+  if (end == 0) return {};
+  return fmt::format("SELECT * FROM {} LIMIT 0", sql.substr(0, end));
 }
 
 }  // namespace penstock::client::detail

@@ -14,4 +14,8 @@ bool names_table_when_bound(std::string_view sql);
 /// quoted as in SQL).
 std::string columns_query(std::string_view sql, std::string_view table);
 
+/// A query without rows over all columns of the table that an insert names: `INSERT INTO ? USING stb …`,
+/// `INSERT INTO [db.]table …`. "" where it names none.
+std::string target_query(std::string_view sql);
+
 }  // namespace penstock::client::detail

@@ -53,7 +53,9 @@ std::string seconds(std::chrono::milliseconds duration) {
   return fmt::format("{:g} s", std::chrono::duration<double>(duration).count());
 }
 
+// What a server says of the fields of a table that it does not know yet; which of the two depends on its version.
 constexpr std::int32_t kTableMissing = 0x2603;
+constexpr std::int32_t kNoTableName = 0x022B;
 
 std::string statement_argument(const WsStatement& statement) { return fmt::format("\"stmt_id\":{}", statement.id); }
 
@@ -259,7 +261,7 @@ Ticket WsSession::send_schemaless(wire::LineProtocol protocol, std::string_view 
   return ticket;
 }
 
-std::shared_ptr<StatementState> WsSession::prepare(std::string_view sql, StatementMode mode) {
+std::shared_ptr<StatementState> WsSession::make_statement(std::string_view sql, StatementMode mode) {
   if (!is_utf8(sql)) misuse("the SQL is not UTF-8", "stmt2_prepare");
   auto state = std::make_shared<WsStatement>();  // closes it should a step fail
   state->session = weak_from_this();
@@ -276,7 +278,8 @@ std::shared_ptr<StatementState> WsSession::prepare(std::string_view sql, Stateme
   try {
     reply = require_reply(send_json("stmt2_prepare", arguments + '"'));
   } catch (const StatementError& error) {
-    if (error.server_code() != kTableMissing || !names_table_when_bound(sql)) throw;
+    if ((error.server_code() != kTableMissing && error.server_code() != kNoTableName) || !names_table_when_bound(sql))
+      throw;
     const auto without_fields =
         fmt::format(R"({},"get_fields":false,"sql":{})", statement_argument(*state), quoted(sql));
     reply = require_reply(send_json("stmt2_prepare", without_fields));

@@ -40,7 +40,7 @@ class WsSession final : public Session {
   Ticket send_schemaless(wire::LineProtocol protocol, std::string_view precision, std::string_view text, int ttl_days,
                          std::string_view table_name_key, RequestId request_id) override;
   Ticket send_action(std::string_view action, std::string_view arguments) override;
-  std::shared_ptr<StatementState> prepare(std::string_view sql, StatementMode mode) override;
+  std::shared_ptr<StatementState> make_statement(std::string_view sql, StatementMode mode) override;
   Ticket send_bind(const std::shared_ptr<StatementState>& statement, wire::Stmt2Encoder& encoder) override;
   Ticket send_exec(const std::shared_ptr<StatementState>& statement) override;
   Ticket send_bind_exec(const std::shared_ptr<StatementState>& statement, wire::Stmt2ExecEncoder& encoder,
