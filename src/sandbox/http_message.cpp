@@ -266,7 +266,8 @@ bool write_response(Socket& socket, const HttpRequest* request, const HttpRespon
   }
   if (!bodyless) fmt::format_to(std::back_inserter(head), "Content-Length: {}\r\n", response.body.size());
   head += "\r\n";
-  return socket.write_all(head, bodyless ? std::string_view() : std::string_view(response.body));
+  const bool told_only = request != nullptr && request->method == "HEAD";
+  return socket.write_all(head, bodyless || told_only ? std::string_view() : std::string_view(response.body));
 }
 
 std::string percent_decode(std::string_view text, bool plus_is_blank) {

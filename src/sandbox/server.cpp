@@ -31,6 +31,14 @@ namespace {
 /// Requests of one connection that wait for their turn; beyond it the socket is not read.
 constexpr std::size_t kWaitingRequests = 16;
 
+/// How long a request to HTTP may stay without an answer on purpose; longer than any client waits.
+constexpr std::chrono::minutes kSilence{10};
+
+/// Kinds of faults that need the answer.
+bool is_carried_out(FaultRule::Kind kind) {
+  return kind != FaultRule::Kind::drop && kind != FaultRule::Kind::silence && kind != FaultRule::Kind::refuse;
+}
+
 /// A file descriptor that is closed.
 class Descriptor {
  public:
@@ -134,8 +142,10 @@ class Closer {
 };
 
 /// The dialogue behind a path; nullptr: it is no WebSocket's.
-std::unique_ptr<Dialogue> make_dialogue(std::string_view path, Engine& engine, const Server::Options& options) {
+std::unique_ptr<Dialogue> make_dialogue(std::string_view path, Engine& engine, const Server::Options& options,
+                                        std::optional<Credentials> credentials) {
   WsDialogue::Options how;
+  how.credentials = std::move(credentials);
   how.bind_exec = options.stmt2_bind_exec;
   if (path == "/rest/ws") {
     how.endpoint = WsDialogue::Endpoint::rest_ws;
@@ -192,6 +202,8 @@ class Server::Impl {
   explicit Impl(Options options)
       : options_(std::move(options)),
         engine_(Engine::open(options_.engine)),
+        http_{*engine_, {options_.token, {options_.engine.user, options_.engine.password}}},
+        faults_(options_.faults),
         turnstile_(options_.threads),
         listener_(listen_on(options_.address, options_.port)),
         port_(bound_port(listener_.get())),
@@ -201,6 +213,7 @@ class Server::Impl {
   ~Impl() { stop(); }
 
   [[nodiscard]] std::uint16_t port() const { return port_; }
+  [[nodiscard]] Faults& faults() { return faults_; }
 
   [[nodiscard]] std::size_t connection_count() const {
     const std::lock_guard lock(mutex_);
@@ -211,6 +224,7 @@ class Server::Impl {
     const std::lock_guard one_at_a_time(stop_mutex_);
     if (!acceptor_.joinable()) return;
     stopping_ = true;
+    faults_.stop();
     acceptor_.request_stop();
     wake();
     acceptor_.join();
@@ -302,30 +316,45 @@ class Server::Impl {
         log(LogLevel::info,
             fmt::format("sandbox: {} {}", request->method, secret ? "/rest/login/***" : printable(request->raw_path)));
       }
-      const auto dialogue = request->method == "GET" ? make_dialogue(request->path, *engine_, options_) : nullptr;
+      const auto token = http_.gateway.check(*request);
+      const auto dialogue =
+          request->method == "GET"
+              ? make_dialogue(request->path, *engine_, options_,
+                              token == Gateway::Verdict::right ? std::optional(http_.gateway.stands_for) : std::nullopt)
+              : nullptr;
       if (dialogue) {
-        const HttpResponse response = upgrade_response(*request);
+        const HttpResponse response =
+            token == Gateway::Verdict::wrong ? upgrade_error(401, "Unauthorized\n") : upgrade_response(*request);
+        if (const auto fault = faults_.on_connect(request->path)) {
+          if (fault->kind == FaultRule::Kind::delay && !faults_.wait(fault->wait)) return;
+          if (fault->kind == FaultRule::Kind::refuse) {
+            const int status = fault->code >= 300 && fault->code < 600 ? fault->code : 503;
+            write_response(socket, &*request, upgrade_error(status, fault->text + "\n"));
+            return;
+          }
+          if (fault->kind == FaultRule::Kind::silence) socket.wait_for_more(Socket::Clock::now() + kSilence);
+          if (fault->kind != FaultRule::Kind::delay) return;
+        }
         const bool upgraded = response.status == 101;
         if (!write_response(socket, upgraded ? nullptr : &*request, response)) return;
         if (upgraded) {
           return serve_websocket(socket, request->header_has("Sec-WebSocket-Extensions", "permessage-deflate"),
-                                 *dialogue);
+                                 *dialogue, request->path);
         }
       } else {
-        const Turn turn(turnstile_);
-        if (!write_response(socket, &*request, handle_http(*engine_, *request))) return;
+        if (!answer_http(socket, *request)) return;
       }
       if (!request->keep_alive) return;
     }
   }
 
-  void serve_websocket(Socket& socket, bool deflate, Dialogue& dialogue) {
+  void serve_websocket(Socket& socket, bool deflate, Dialogue& dialogue, std::string_view endpoint) {
     WsStream stream(socket, deflate, {options_.ping_every, options_.silence});
     BoundedQueue<WsMessage> waiting(kWaitingRequests);
     // This thread goes on reading, so PINGs are answered while a statement runs.
     std::jthread worker([&] {
       try {
-        answer_requests(stream, waiting, dialogue);
+        answer_requests(stream, waiting, dialogue, endpoint);
       } catch (const std::exception& error) {
         log(LogLevel::warning, fmt::format("sandbox: a connection was ended: {}", error.what()));
       }
@@ -339,14 +368,58 @@ class Server::Impl {
     }
   }
 
-  void answer_requests(WsStream& stream, BoundedQueue<WsMessage>& waiting, Dialogue& dialogue) {
+  /// False: the connection is over.
+  bool answer_http(Socket& socket, const HttpRequest& request) {
+    const auto fault = faults_.on_http(request.path, request.method, request.body);
+    const bool carried_out = !fault || fault->when == FaultRule::When::after || is_carried_out(fault->kind);
+    HttpResponse response;
+    if (carried_out) {
+      const Turn turn(turnstile_);
+      response = handle_http(http_, request);
+    }
+    if (fault) {
+      switch (fault->kind) {
+        case FaultRule::Kind::drop: return false;
+        case FaultRule::Kind::silence: socket.wait_for_more(Socket::Clock::now() + kSilence); return false;
+        case FaultRule::Kind::delay:
+          if (!faults_.wait(fault->wait)) return false;
+          break;
+        case FaultRule::Kind::refuse: {
+          int status = 200;
+          std::string body = fault_http_body(*fault, request.path, status);
+          response = json_response(status, std::move(body));
+          break;
+        }
+        default: response.body = fault_spoil(fault->kind, true, std::move(response.body)); break;
+      }
+    }
+    return write_response(socket, &request, response);
+  }
+
+  void answer_requests(WsStream& stream, BoundedQueue<WsMessage>& waiting, Dialogue& dialogue,
+                       std::string_view endpoint) {
     // What a client sent before it went away is carried out; what waits when the server stops is not.
     while (auto message = waiting.pop({})) {
       if (stopping_) return;
+      const auto fault = faults_.on_message(endpoint, message->binary, message->payload);
       std::optional<Dialogue::Reply> reply;
-      {
+      if (fault && fault->kind == FaultRule::Kind::refuse) {
+        auto refusal = fault_refusal(*fault, message->binary, message->payload);
+        reply = Dialogue::Reply{refusal.binary, std::move(refusal.payload), {}};
+      }
+      if (!fault || fault->when == FaultRule::When::after || is_carried_out(fault->kind)) {
         const Turn turn(turnstile_);
-        reply = dialogue.handle(std::move(*message));
+        auto answer = dialogue.handle(std::move(*message));
+        if (!reply) reply = std::move(answer);
+      }
+      if (fault) {
+        if (fault->kind == FaultRule::Kind::drop) return;
+        if (fault->kind == FaultRule::Kind::silence) continue;
+        if (fault->kind == FaultRule::Kind::delay && !faults_.wait(fault->wait)) return;
+        if (reply && fault->kind != FaultRule::Kind::refuse && fault->kind != FaultRule::Kind::delay) {
+          reply->payload = fault_spoil(fault->kind, reply->binary, reply->payload.append(reply->tail));
+          reply->tail = {};
+        }
       }
       if (!reply) continue;
       if (!(reply->binary ? stream.send_binary(reply->payload, reply->tail) : stream.send_text(reply->payload))) return;
@@ -355,6 +428,8 @@ class Server::Impl {
 
   const Options options_;
   const std::unique_ptr<Engine> engine_;
+  const HttpService http_;
+  Faults faults_;
   Turnstile turnstile_;
   Descriptor listener_;
   const std::uint16_t port_;
@@ -369,6 +444,7 @@ class Server::Impl {
 Server::Server(Options options) : impl_(std::make_unique<Impl>(std::move(options))) {}
 Server::~Server() = default;
 std::uint16_t Server::port() const noexcept { return impl_->port(); }
+Faults& Server::faults() noexcept { return impl_->faults(); }
 std::size_t Server::connection_count() const { return impl_->connection_count(); }
 void Server::stop() { impl_->stop(); }
 

@@ -5,8 +5,10 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "sandbox/engine.h"
+#include "sandbox/faults.h"
 
 namespace penstock::sandbox {
 
@@ -22,9 +24,13 @@ class Server {
     std::string address = "127.0.0.1";  ///< an IPv4 or IPv6 address of this machine; others than loopback let anyone in
     std::uint16_t port = 0;             ///< 0: a free one, see port()
     Engine::Options engine;
-    std::size_t threads = 0;       ///< most requests carried out at once, over all connections; 0: no limit
-    bool stmt2_bind_exec = false;  ///< know stmt2_bind_exec, as servers newer than 3.3.7.5 do
-    bool log = false;              ///< a line for each HTTP request and upgrade on the log
+    std::size_t threads = 0;  ///< most requests carried out at once, over all connections; 0: no limit
+    /// Not empty: requests with `?token=` of this value need no other credentials, as behind a cloud service's gateway;
+    /// another value is refused (401).
+    std::string token;
+    bool stmt2_bind_exec = false;   ///< know stmt2_bind_exec, as servers newer than 3.3.7.5 do
+    std::vector<FaultRule> faults;  ///< what goes wrong, for tests; see Server::faults()
+    bool log = false;               ///< a line for each HTTP request and upgrade on the log
     /// Of the WebSocket keep-alive; the real server's figures. Tests shorten them.
     std::chrono::milliseconds ping_every{54'000};
     std::chrono::milliseconds silence{114'000};
@@ -40,6 +46,8 @@ class Server {
   [[nodiscard]] std::uint16_t port() const noexcept;
   /// Connections open at the moment.
   [[nodiscard]] std::size_t connection_count() const;
+  /// What goes wrong from now on; for any thread while the server runs.
+  [[nodiscard]] Faults& faults() noexcept;
   /// Ends all connections and threads. Safe to call twice.
   void stop();
 

@@ -1,21 +1,18 @@
-// The single DES of the login token needs OpenSSL's low-level functions: EVP keeps DES in the legacy provider, which
-// may be absent. They are deprecated, not gone.
-#define OPENSSL_SUPPRESS_DEPRECATED
-
 #include "sandbox/server_rest.h"
 
 #include <fmt/format.h>
-#include <openssl/des.h>
-#include <openssl/evp.h>
 
-#include <array>
 #include <charconv>
 #include <chrono>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <variant>
 
 #include "data/schema.h"
 #include "sandbox/result_json.h"
+#include "sandbox/server_metrics.h"
+#include "sandbox/server_upload.h"
+#include "sandbox/server_write.h"
 #include "sandbox/value_time.h"
 
 namespace penstock::sandbox {
@@ -24,70 +21,11 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::int32_t kAdapterError = 0xFFFF;
-constexpr std::size_t kTokenField = 24;
-
-/// A refusal before any SQL ran.
-struct RestError {
-  int status = 400;
-  std::int32_t code = kAdapterError;
-  std::string text;
-};
 
 std::string_view trim(std::string_view text) {
   const auto begin = text.find_first_not_of(" \t\r\n\v\f");
   if (begin == std::string_view::npos) return {};
   return text.substr(begin, text.find_last_not_of(" \t\r\n\v\f") - begin + 1);
-}
-
-std::optional<std::string> decode_base64(std::string_view text) {
-  if (text.size() % 4 != 0) return std::nullopt;
-  std::string bytes(text.size() / 4 * 3 + 1, '\0');
-  const int length =
-      EVP_DecodeBlock(reinterpret_cast<unsigned char*>(bytes.data()),
-                      reinterpret_cast<const unsigned char*>(text.data()), static_cast<int>(text.size()));
-  if (length < 0) return std::nullopt;
-  std::size_t padding = 0;
-  while (padding < 2 && padding < text.size() && text[text.size() - 1 - padding] == '=') ++padding;
-  bytes.resize(static_cast<std::size_t>(length) - padding);
-  return bytes;
-}
-
-std::string encode_base64(std::string_view bytes) {
-  std::string text((bytes.size() + 2) / 3 * 4 + 1, '\0');
-  const int length =
-      EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()),
-                      reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()));
-  text.resize(static_cast<std::size_t>(length));
-  return text;
-}
-
-std::string des(std::string_view text, int direction) {
-  DES_cblock key = {0x40, 0xb6, 0x7a, 0x30, 0x56, 0x73, 0xfd, 0x44};
-  DES_key_schedule schedule;
-  DES_set_key_unchecked(&key, &schedule);
-  std::string result(text);
-  for (std::size_t i = 0; i + 8 <= result.size(); i += 8) {
-    auto* block = reinterpret_cast<DES_cblock*>(result.data() + i);
-    DES_ecb_encrypt(block, block, &schedule, direction);
-  }
-  return result;
-}
-
-std::variant<Credentials, RestError> read_credentials(const HttpRequest& request) {
-  const auto header = request.header("Authorization");
-  if (!header || trim(*header).empty()) return RestError{401, 0x1105, "no auth info input"};
-  const auto text = trim(*header);
-  if (text.starts_with("Basic ")) {
-    const auto plain = decode_base64(trim(text.substr(6)));
-    const auto colon = plain ? plain->find(':') : std::string::npos;
-    if (colon == std::string::npos) return RestError{401, 0x1124, "invalid basic Authorization"};
-    return Credentials{plain->substr(0, colon), plain->substr(colon + 1)};
-  }
-  if (text.starts_with("Taosd ")) {
-    if (auto credentials = read_taosd_token(trim(text.substr(6)))) return std::move(*credentials);
-    return RestError{401, 0x1125, "invalid taosd Authorization"};
-  }
-  return RestError{401, 0x1122, "invalid type of Authorization"};
 }
 
 std::optional<bool> parse_bool(std::string_view text) {
@@ -112,8 +50,10 @@ bool is_zone_name(std::string_view name) {
   return false;
 }
 
-HttpResponse json(int status, std::string body) {
-  return {status, {{"Content-Type", "application/json; charset=utf-8"}}, std::move(body), false};
+HttpResponse json(int status, std::string body) { return json_response(status, std::move(body)); }
+
+std::int64_t since(Clock::time_point begun) {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - begun).count();
 }
 
 struct SqlParameters {
@@ -123,7 +63,7 @@ struct SqlParameters {
   std::string session_zone;
 };
 
-std::variant<SqlParameters, RestError> read_parameters(const HttpRequest& request) {
+std::variant<SqlParameters, HttpRefusal> read_parameters(const HttpRequest& request) {
   SqlParameters parameters;
   if (const auto text = request.parameter("req_id"); !text.empty()) {
     std::int64_t id = 0;
@@ -131,15 +71,15 @@ std::variant<SqlParameters, RestError> read_parameters(const HttpRequest& reques
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), id);
     const bool out_of_range = error == std::errc::result_out_of_range;
     if (error != std::errc{} || end != digits.data() + digits.size()) {
-      return RestError{400, kAdapterError,
-                       fmt::format("illegal param, req_id must be numeric strconv.ParseInt: parsing \"{}\": {}", text,
-                                   out_of_range ? "value out of range" : "invalid syntax")};
+      return HttpRefusal{400, kAdapterError,
+                         fmt::format("illegal param, req_id must be numeric strconv.ParseInt: parsing \"{}\": {}", text,
+                                     out_of_range ? "value out of range" : "invalid syntax")};
     }
   }
   if (const auto text = request.parameter("row_with_meta"); !text.empty()) {
     const auto value = parse_bool(text);
     if (!value) {
-      return RestError{
+      return HttpRefusal{
           400, kAdapterError,
           fmt::format("illegal param, row_with_meta must be boolean strconv.ParseBool: parsing \"{}\": invalid syntax",
                       text)};
@@ -150,7 +90,7 @@ std::variant<SqlParameters, RestError> read_parameters(const HttpRequest& reques
   for (const std::string_view name : {"conn_tz", "tz"}) {
     const auto zone = request.parameter(name);
     if (zone.empty()) continue;
-    if (!is_zone_name(zone)) return RestError{400, kAdapterError, fmt::format("unknown time zone {}", zone)};
+    if (!is_zone_name(zone)) return HttpRefusal{400, kAdapterError, fmt::format("unknown time zone {}", zone)};
     parameters.print_zone = TimeZone::find(zone);
     if (name == "conn_tz") parameters.session_zone = zone;
     break;
@@ -158,12 +98,12 @@ std::variant<SqlParameters, RestError> read_parameters(const HttpRequest& reques
   return parameters;
 }
 
-HttpResponse run_sql(Engine& engine, const HttpRequest& request, std::string_view database) {
+HttpResponse run_sql(const HttpService& service, const HttpRequest& request, std::string_view database) {
   const auto begun = Clock::now();
   const auto elapsed = [&] {
     return std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - begun).count();
   };
-  const auto refuse = [&](const RestError& error) {
+  const auto refuse = [&](const HttpRefusal& error) {
     return json(error.status, rest_error(error.code, error.text, elapsed()));
   };
   std::string unpacked;
@@ -173,17 +113,17 @@ HttpResponse run_sql(Engine& engine, const HttpRequest& request, std::string_vie
     if (!plain) return {400, {}, "", false};
     sql = unpacked = std::move(*plain);
   }
-  auto credentials = read_credentials(request);
-  if (const auto* error = std::get_if<RestError>(&credentials)) return refuse(*error);
+  auto credentials = rest_credentials(service, request);
+  if (const auto* error = std::get_if<HttpRefusal>(&credentials)) return refuse(*error);
   const auto parameters = read_parameters(request);
-  if (const auto* error = std::get_if<RestError>(&parameters)) return refuse(*error);
+  if (const auto* error = std::get_if<HttpRefusal>(&parameters)) return refuse(*error);
   if (sql.empty()) return refuse({400, 0x1106, "request is empty"});
   sql = trim(sql);
   if (sql.empty()) return refuse({400, 0x1107, "no sql input"});
   const auto& who = std::get<Credentials>(credentials);
   const auto& how = std::get<SqlParameters>(parameters);
   try {
-    const auto session = engine.login(who.user, who.password, "");
+    const auto session = service.engine.login(who.user, who.password, "");
     if (!database.empty()) {
       try {
         session->execute("use " + data::quote_identifier(database));
@@ -197,16 +137,43 @@ HttpResponse run_sql(Engine& engine, const HttpRequest& request, std::string_vie
     response.chunked = true;
     response.body = rest_result(answer, how.shape, *how.print_zone,
                                 how.timing ? std::optional<std::int64_t>(elapsed()) : std::nullopt);
-    if (request.header_has("Accept-Encoding", "gzip")) {
-      response.body = gzip(response.body);
-      response.headers.emplace_back("Content-Encoding", "gzip");
-      response.headers.emplace_back("Vary", "Accept-Encoding");
-    }
     return response;
   } catch (const RefusalError& error) {
     return json(200, rest_error(error.refusal().code & 0xffff, error.refusal().message, elapsed()));
   } catch (const std::exception& error) {
     return json(200, rest_error(kAdapterError, fmt::format("sandbox: {}", error.what()), elapsed()));
+  }
+}
+
+HttpResponse vgroup_ids(const HttpService& service, const HttpRequest& request, std::string_view database) {
+  const auto begun = Clock::now();
+  const auto refuse = [&](int status, std::int32_t code, std::string_view text) {
+    return json(status, rest_error(code, text, since(begun)));
+  };
+  const auto credentials = rest_credentials(service, request);
+  if (const auto* error = std::get_if<HttpRefusal>(&credentials))
+    return refuse(error->status, error->code, error->text);
+  const auto& who = std::get<Credentials>(credentials);
+  const auto names = nlohmann::json::parse(request.body, nullptr, false);
+  if (names.is_discarded()) return refuse(400, kAdapterError, "unexpected EOF");
+  if (!names.is_array() || names.empty()) return refuse(400, kAdapterError, "illegal params");
+  try {
+    const auto session = service.engine.login(who.user, who.password, database);
+    std::string quoted(database);
+    for (std::size_t at = 0; (at = quoted.find('\'', at)) != std::string::npos; at += 2) quoted.insert(at, 1, '\'');
+    const auto groups = session->execute(fmt::format(
+        "select vgroup_id from information_schema.ins_vgroups where db_name='{}' order by vgroup_id", quoted));
+    if (groups.rows.empty()) return refuse(200, 0x0388, "Database not exist");
+    std::string list;
+    for (const auto& name : names) {
+      if (!name.is_string()) return refuse(400, kAdapterError, "illegal params");
+      // Tables that do not exist get one too, as their names say it.
+      const auto group = std::hash<std::string>{}(name.get<std::string>()) % groups.rows.size();
+      list += fmt::format("{}{}", list.empty() ? "" : ",", groups.rows[group][0].bits);
+    }
+    return json(200, fmt::format("{{\"code\":0,\"vgIDs\":[{}]}}", list));
+  } catch (const RefusalError& error) {
+    return refuse(200, error.refusal().code & 0xffff, error.refusal().message);
   }
 }
 
@@ -240,23 +207,20 @@ HttpResponse redirect(const HttpRequest& request, std::string_view path) {
 
 HttpResponse not_found() { return {404, {{"Content-Type", "text/plain"}}, "404 page not found", false}; }
 
-std::optional<std::string> make_taosd_token(std::string_view user, std::string_view password) {
-  if (user.empty() || user.size() > kTokenField || password.empty()) return std::nullopt;
-  std::string plain(user);
-  plain.resize(kTokenField);
-  plain += password;
-  plain.resize(kTokenField + std::max(kTokenField, (password.size() + 7) / 8 * 8));
-  return encode_base64(des(plain, DES_ENCRYPT));
+HttpResponse json_response(int status, std::string body) {
+  return {status, {{"Content-Type", "application/json; charset=utf-8"}}, std::move(body), false};
 }
 
-std::optional<Credentials> read_taosd_token(std::string_view token) {
-  const auto bytes = decode_base64(token);
-  if (!bytes || bytes->size() < 2 * kTokenField || bytes->size() % 8 != 0) return std::nullopt;
-  const std::string plain = des(*bytes, DES_DECRYPT);
-  return Credentials{std::string(plain.substr(0, kTokenField).c_str()), std::string(plain.substr(kTokenField).c_str())};
+std::variant<Credentials, HttpRefusal> rest_credentials(const HttpService& service, const HttpRequest& request) {
+  switch (service.gateway.check(request)) {
+    case Gateway::Verdict::right: return service.gateway.stands_for;
+    case Gateway::Verdict::wrong: return HttpRefusal{401, 0x0357, "Authentication failure"};
+    case Gateway::Verdict::no_token: break;
+  }
+  return read_authorization(request, AcceptedTokens::basic_and_taosd);
 }
 
-HttpResponse handle_http(Engine& engine, const HttpRequest& request) {
+HttpResponse handle_http(const HttpService& service, const HttpRequest& request) {
   const std::string_view path = request.path;
   const bool foreign_origin = request.header("Origin").has_value();
   const auto respond = [&]() -> HttpResponse {
@@ -269,12 +233,21 @@ HttpResponse handle_http(Engine& engine, const HttpRequest& request) {
     }
     const bool post = request.method == "POST";
     const bool get = request.method == "GET";
-    if (get && path == "/-/ping") return {200, {}, "", false};
-    if (post && path == "/rest/sql") return run_sql(engine, request, {});
+    if (get && path == "/-/ping") return {200, {}, "", false};  // queries are never paused: ?action=query is the same
+    if (get && path == "/metrics") return metrics_response();
+    if (post) {
+      if (auto answer = handle_write(service, request)) return std::move(*answer);
+    }
+    if (post && path == "/rest/upload") return upload_csv(service, request);
+    if (post && path == "/rest/sql") return run_sql(service, request, {});
     if (post && path == "/rest/sql/") return redirect(request, "/rest/sql");
     constexpr std::string_view kSql = "/rest/sql/";
     if (post && path.starts_with(kSql) && path.find('/', kSql.size()) == std::string_view::npos) {
-      return run_sql(engine, request, path.substr(kSql.size()));
+      return run_sql(service, request, path.substr(kSql.size()));
+    }
+    constexpr std::string_view kVgid = "/vgid";
+    if (post && path.starts_with(kSql) && path.ends_with(kVgid) && path.size() > kSql.size() + kVgid.size()) {
+      return vgroup_ids(service, request, path.substr(kSql.size(), path.size() - kSql.size() - kVgid.size()));
     }
     constexpr std::string_view kLogin = "/rest/login/";
     if (get && path.starts_with(kLogin)) {
@@ -283,7 +256,7 @@ HttpResponse handle_http(Engine& engine, const HttpRequest& request) {
       if (slash == std::string_view::npos) return not_found();
       const auto password = rest.substr(slash + 1);
       if (password.empty()) return redirect(request, path.substr(0, path.size() - 1));
-      if (password.find('/') == std::string_view::npos) return login(engine, rest.substr(0, slash), password);
+      if (password.find('/') == std::string_view::npos) return login(service.engine, rest.substr(0, slash), password);
     }
     if (get && (path == "/ws/" || path == "/rest/ws/" || path == "/rest/stmt/" || path == "/rest/schemaless/")) {
       return redirect(request, path.substr(0, path.size() - 1));
@@ -291,6 +264,11 @@ HttpResponse handle_http(Engine& engine, const HttpRequest& request) {
     return not_found();
   };
   HttpResponse response = respond();
+  if (path.starts_with("/rest/") && response.status != 404 && request.header_has("Accept-Encoding", "gzip")) {
+    response.body = gzip(response.body);
+    response.headers.emplace_back("Content-Encoding", "gzip");
+    response.headers.emplace_back("Vary", "Accept-Encoding");
+  }
   if (foreign_origin) response.headers.emplace_back("Access-Control-Allow-Origin", "*");
   return response;
 }

@@ -1,21 +1,28 @@
 #pragma once
 
+#include <string>
+#include <variant>
+
 #include "sandbox/engine.h"
+#include "sandbox/http_auth.h"
 #include "sandbox/http_message.h"
-#include "sandbox/server_dialogue.h"
 
 namespace penstock::sandbox {
 
-/// Answers everything but WebSocket upgrades: `/rest/sql[/{db}]`, `/rest/login/…`, `/-/ping`; 404 for the rest.
+/// What the endpoints without a WebSocket work on. Any thread.
+struct HttpService {
+  Engine& engine;
+  Gateway gateway;
+};
+
+/// Answers everything but WebSocket upgrades; docs/sandbox.md lists the endpoints; 404 for the rest.
 /// Any thread. Source: taosAdapter 3.3.7.5 as recorded.
-HttpResponse handle_http(Engine& engine, const HttpRequest& request);
+HttpResponse handle_http(const HttpService& service, const HttpRequest& request);
 
 /// 404 with the router's text.
 HttpResponse not_found();
-
-/// The token of `/rest/login`: user and password in fields of 24 bytes (a longer password: up to the next multiple of
-/// 8), DES-ECB with the adapter's fixed key, base64. nullopt when one of them does not fit.
-std::optional<std::string> make_taosd_token(std::string_view user, std::string_view password);
-std::optional<Credentials> read_taosd_token(std::string_view token);
+HttpResponse json_response(int status, std::string body);
+/// Who asks, for the endpoints below `/rest`.
+std::variant<Credentials, HttpRefusal> rest_credentials(const HttpService& service, const HttpRequest& request);
 
 }  // namespace penstock::sandbox

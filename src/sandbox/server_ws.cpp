@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "sandbox/result_block.h"
 #include "sandbox/result_json.h"
+#include "sandbox/server_write.h"
 #include "wire/messages.h"
 
 namespace penstock::sandbox {
@@ -62,13 +63,6 @@ std::string first_word(std::string_view sql) {
     word += static_cast<char>(c | 0x20);
   }
   return word;
-}
-
-int schemaless_precision(std::string_view name) {
-  constexpr std::array<std::string_view, 6> kNames = {"h", "m", "s", "ms", "u", "ns"};
-  if (name == "\xce\xbc") return 5;  // the Greek letter mu
-  const auto found = std::find(kNames.begin(), kNames.end(), name);
-  return found == kNames.end() ? 0 : static_cast<int>(found - kNames.begin()) + 1;
 }
 
 /// What `fetch` reports as a column's length: the stored width, but of JSON without and of BLOB with its length prefix.

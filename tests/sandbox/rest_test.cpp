@@ -223,5 +223,52 @@ TEST_F(Rest, SurvivesDamagedRequests) {
   EXPECT_EQ(http(server_.port(), "GET", "/-/ping").status, 200);
 }
 
+TEST(Gateway, TokenNeedsNoOtherCredentials) {
+  sandbox::Server::Options options;
+  options.token = "cloud-secret";
+  options.engine.password = "not-the-default";
+  sandbox::Server server(options);
+  const auto post = [&](std::string_view target, std::string_view body) {
+    return http(server.port(), "POST", target, {}, body);
+  };
+  EXPECT_EQ(post("/rest/sql?token=cloud-secret", "create database cloud keep 36500").body,
+            R"({"code":0,"column_meta":[["affected_rows","INT",4]],"data":[[0]],"rows":1})");
+  EXPECT_EQ(post("/rest/sql?token=other", "select 1").status, 401);
+  EXPECT_EQ(post("/rest/sql", "select 1").status, 401);
+  EXPECT_EQ(post("/influxdb/v1/write?db=cloud&token=cloud-secret", "m,t=a v=1 1626006833639000000").status, 204);
+  EXPECT_EQ(post("/influxdb/v1/write?db=cloud&token=other", "m,t=a v=1 1626006833639000000").status, 401);
+  EXPECT_EQ(post("/opentsdb/v1/put/telnet/cloud?token=cloud-secret", "n 1626006833639 1 host=a").status, 204);
+  EXPECT_EQ(post("/opentsdb/v1/put/json/cloud?token=other", "[]").status, 401);
+
+  test::WsTestClient client(server.port(), "/ws?token=cloud-secret");
+  constexpr std::string_view kDummy =
+      R"({"action":"conn","args":{"req_id":1,"user":"root","password":"taosdata","db":"cloud"}})";
+  EXPECT_NE(client.ask(kDummy).find("\"code\":0"), std::string::npos);
+  EXPECT_NE(client.ask(R"({"action":"query","args":{"req_id":2,"sql":"select * from m"}})").find("\"code\":0"),
+            std::string::npos);
+  EXPECT_EQ(test::WsTestClient(server.port(), "/ws?token=other", test::upgrade_headers()).upgrade.status, 401);
+  test::WsTestClient plain(server.port());
+  EXPECT_NE(plain.ask(kDummy).find("\"code\":855"), std::string::npos) << "without the token it is a plain server";
+}
+
+TEST(Upload, TakesQuotesAndSaysWhichRecordIsWrong) {
+  sandbox::Server server({});
+  const Headers headers = {{"Authorization", "Basic cm9vdDp0YW9zZGF0YQ=="},
+                           {"Content-Type", "multipart/form-data; boundary=\"b\""}};
+  const auto sql = [&](std::string_view text) { return http(server.port(), "POST", "/rest/sql", headers, text).body; };
+  sql("create database up keep 36500");
+  sql("create table up.t (ts timestamp, v int, s varchar(20))");
+  const auto upload = [&](std::string_view csv) {
+    return http(server.port(), "POST", "/rest/upload?db=up&table=t", headers,
+                "--b\r\nContent-Disposition: form-data; name=\"data\"\r\n\r\n" + std::string(csv) + "\r\n--b--\r\n");
+  };
+  EXPECT_NE(upload("1700000000000,1,\"a,\"\"b\"\"'c\"\r\n1700000000001,,\n").body.find("[[2]]"), std::string::npos);
+  EXPECT_NE(sql("select v, s from up.t order by ts").find(R"([[1,"a,\"b\"'c"],[null,null]])"), std::string::npos);
+  const auto wrong = upload("1700000000002,1,x\n1700000000003,1\n");
+  EXPECT_EQ(wrong.status, 400);
+  EXPECT_NE(wrong.body.find("record 2 of the CSV has 2 fields"), std::string::npos);
+  EXPECT_EQ(http(server.port(), "POST", "/rest/upload?db=up&table=t", headers, "no form").status, 400);
+}
+
 }  // namespace
 }  // namespace penstock::sandbox

@@ -152,7 +152,7 @@ HttpReply RawConnection::exchange(std::string_view method, std::string_view targ
       buffer_.erase(0, line + 2 + size + 2);
       if (size == 0) break;
     }
-  } else if (const std::string text = reply.header("Content-Length"); !text.empty()) {
+  } else if (const std::string text = reply.header("Content-Length"); !text.empty() && method != "HEAD") {
     need(std::stoul(text));
     reply.body = buffer_.substr(0, std::stoul(text));
     buffer_.erase(0, reply.body.size());
