@@ -30,6 +30,14 @@ std::uint64_t bits_of(const char* at, Type type) {
   return static_cast<std::uint64_t>(static_cast<std::int64_t>(bits << unused) >> unused);
 }
 
+/// Clients may give lengths that are not aligned.
+std::int32_t length_at(const std::int32_t* lengths, int row) noexcept {
+  std::int32_t length = 0;
+  std::memcpy(&length, reinterpret_cast<const char*>(lengths) + sizeof length * static_cast<std::size_t>(row),
+              sizeof length);
+  return length;
+}
+
 bool has_value(const char* is_null, int row) noexcept { return is_null == nullptr || is_null[row] == 0; }
 
 /// The parts that both generations have. `none` is the state of a row that is neither a value nor NULL.
@@ -52,8 +60,9 @@ void copy_fixed(sandbox::BoundColumn& column, void* buffer, const std::int32_t* 
   if (buffer == nullptr) fail_parameters();
   auto* const values = static_cast<char*>(buffer);
   const bool decimal = column.type == Type::decimal64 || column.type == Type::decimal128;
-  if (decimal && rows == 1 && lengths != nullptr && lengths[0] >= 0 && lengths[0] < static_cast<int>(size)) {
-    column.data.assign(values, static_cast<std::size_t>(lengths[0]));
+  const std::int32_t first = rows == 1 && lengths != nullptr ? length_at(lengths, 0) : -1;
+  if (decimal && first >= 0 && first < static_cast<int>(size)) {
+    column.data.assign(values, static_cast<std::size_t>(first));
     column.data.resize(size, '\0');
     return;
   }
@@ -88,9 +97,10 @@ sandbox::Value tag_value(Type type, std::int32_t stored_bytes, const char* is_nu
   if (!has_value(is_null, 0)) return value;
   std::size_t size = data::fixed_size(type);
   if (data::is_variable(type)) {
-    if (lengths == nullptr || lengths[0] < 0) no_length();
-    size = static_cast<std::size_t>(lengths[0]);
-    if (type != Type::json && lengths[0] + 2 > stored_bytes) fail(kMismatch, "tag length is too big");
+    const std::int32_t length = lengths == nullptr ? -1 : length_at(lengths, 0);
+    if (length < 0) no_length();
+    size = static_cast<std::size_t>(length);
+    if (type != Type::json && length + 2 > stored_bytes) fail(kMismatch, "tag length is too big");
   }
   if (size == 0) return value_of(type, {});
   if (buffer == nullptr) fail_parameters();
@@ -113,8 +123,8 @@ sandbox::BoundColumn bound_column(const TAOS_STMT2_BIND& bind, Type field) {
   for (int r = 0; r < bind.num; ++r) {
     std::int32_t length = 0;
     if (column.is_null[static_cast<std::size_t>(r)] == 0) {
-      if (bind.length == nullptr || bind.length[r] < 0) no_length();
-      length = bind.length[r];
+      length = bind.length == nullptr ? -1 : length_at(bind.length, r);
+      if (length < 0) no_length();
     }
     append_length(column, length);
     size += static_cast<std::size_t>(length);
@@ -143,7 +153,7 @@ sandbox::BoundColumn bound_column(const TAOS_MULTI_BIND& bind) {
     std::int32_t length = 0;
     if (column.is_null[static_cast<std::size_t>(r)] == 0) {
       // Without lengths the real library takes whole slots.
-      length = bind.length != nullptr ? bind.length[r] : static_cast<std::int32_t>(bind.buffer_length);
+      length = bind.length != nullptr ? length_at(bind.length, r) : static_cast<std::int32_t>(bind.buffer_length);
       if (length < 0) no_length();
       if (length > 0 && values == nullptr) fail_parameters();
       if (length > 0)

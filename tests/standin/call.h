@@ -6,6 +6,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "standin/handle.h"
+
 namespace penstock::standin {
 
 /// Why a call of the C interface is refused: TDengine's code, all 32 bits, and text.
@@ -55,7 +57,13 @@ auto call(const char* function, Refused refused, Body body) noexcept -> decltype
       after_call(function);
     } else {
       auto answer = body();
-      after_call(function);
+      try {
+        after_call(function);
+      } catch (...) {
+        // An answer that is lost is nobody's to free.
+        if constexpr (std::is_convertible_v<decltype(answer), const void*>) drop_if_out(answer);
+        throw;
+      }
       return answer;
     }
   } catch (...) {

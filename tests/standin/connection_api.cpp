@@ -53,8 +53,7 @@ Endpoint configured_endpoint() {
   }
   if (directory.empty()) return endpoint;
   std::ifstream file(std::filesystem::path(directory) / "taos.cfg");
-  std::string key;
-  std::string value;
+  bool port_known = false;
   for (std::string line; std::getline(file, line);) {
     const auto begin = line.find_first_not_of(" \t");
     if (begin == std::string::npos || line[begin] == '#') continue;
@@ -62,13 +61,14 @@ Endpoint configured_endpoint() {
     if (key_end == std::string::npos) continue;
     const auto value_begin = line.find_first_not_of(" \t", key_end);
     if (value_begin == std::string::npos) continue;
-    key = line.substr(begin, key_end - begin);
-    value = line.substr(value_begin, line.find_first_of(" \t\r", value_begin) - value_begin);
-    if (key == "serverPort") endpoint.port = static_cast<std::uint16_t>(std::atoi(value.c_str()));
+    const auto key = line.substr(begin, key_end - begin);
+    const auto value = line.substr(value_begin, line.find_first_of(" \t\r", value_begin) - value_begin);
+    if (key == "serverPort" && !port_known) endpoint.port = static_cast<std::uint16_t>(std::atoi(value.c_str()));
     if (key != "firstEp") continue;
     const auto colon = value.rfind(':');
     endpoint.host = value.substr(0, colon);
-    if (colon != std::string::npos) endpoint.port = static_cast<std::uint16_t>(std::atoi(value.c_str() + colon + 1));
+    port_known = colon != std::string::npos;
+    if (port_known) endpoint.port = static_cast<std::uint16_t>(std::atoi(value.c_str() + colon + 1));
   }
   return endpoint;
 }

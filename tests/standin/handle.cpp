@@ -59,6 +59,16 @@ std::shared_ptr<Handle> take_back(const void* handle) {
   return object;
 }
 
+void drop_if_out(const void* handle) {
+  std::shared_ptr<Handle> object;
+  auto& all = table();
+  const std::lock_guard lock(all.mutex);
+  const auto found = all.given_out.find(reinterpret_cast<std::uintptr_t>(handle));
+  if (found == all.given_out.end()) return;
+  object = std::move(found->second);
+  all.given_out.erase(found);
+}
+
 void for_each_handle(const std::function<void(Handle&)>& visit) {
   std::vector<std::shared_ptr<Handle>> objects;
   {

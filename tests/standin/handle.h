@@ -17,6 +17,8 @@ class Handle {
 void* give_out(std::shared_ptr<Handle> object);
 /// Takes it back; nullptr (and a misuse) when it was not out. NULL is no misuse.
 std::shared_ptr<Handle> take_back(const void* handle);
+/// As take_back(), of one that its holder may have given back before.
+void drop_if_out(const void* handle);
 /// nullptr (and a misuse) when it is not out. NULL is no misuse.
 std::shared_ptr<Handle> find_handle(const void* handle);
 void note_misuse();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "data/schema.h"
 #include "sandbox/sql_lexer.h"
 #include "standin/bind.h"
 #include "standin/pool.h"
@@ -31,6 +32,25 @@ std::size_t values_placeholders(std::string_view sql) {
     if (behind && token.kind == sandbox::Token::Kind::question) ++count;
   }
   return count;
+}
+
+/// INSERT INTO … VALUES (?, …) with the names of its columns; as it is when it names them, or binds only some.
+std::string with_column_list(const std::string& sql, std::span<const sandbox::PreparedField> columns) {
+  const auto tokens = sandbox::tokenize(sql);
+  for (std::size_t i = 1; i < tokens.size(); ++i) {
+    if (!tokens[i].is("values")) continue;
+    // A list of columns stands right before, but so do the values of tags.
+    std::size_t open = i - 1;
+    if (tokens[open].is(")")) {
+      while (open > 0 && !tokens[open].is("(")) --open;
+      if (open > 0 && !tokens[open - 1].is("tags")) return sql;
+    }
+    if (columns.empty() || values_placeholders(sql) != columns.size()) return sql;
+    std::string list;
+    for (const auto& field : columns) list += (list.empty() ? "(" : ",") + data::quote_identifier(field.column.name);
+    return sql.substr(0, tokens[i].at) + list + ") " + sql.substr(tokens[i].at);
+  }
+  return sql;
 }
 
 }  // namespace
@@ -118,7 +138,6 @@ void Stmt2::parse() {
   column_fields_.clear();
   tag_fields_.clear();
   named_ = false;
-  added_columns_ = 0;
   if (!is_insert_) {
     column_count_ = session_->parameter_count(*prepared);
   } else {
@@ -274,20 +293,17 @@ auto Stmt2::with_old_schema(Work work) {
   } catch (const sandbox::RefusalError& error) {
     if (error.refusal().code != kRetry || interlace_) throw;
   }
-  const auto names_before = column_fields_;
-  const auto added_before = added_columns_;
-  const auto count = column_count_;
+  // The same text may mean other columns now: name those that it meant.
+  const auto before = column_fields_;
+  sql_ = with_column_list(sql_, before);
   prepared_.reset();
   parse();
-  const auto known = names_before.size() - added_before;
-  const bool grown = column_fields_.size() >= known &&
-                     std::equal(names_before.begin(), names_before.begin() + static_cast<std::ptrdiff_t>(known),
-                                column_fields_.begin(), [](const auto& a, const auto& b) {
-                                  return a.column.name == b.column.name && a.column.type == b.column.type;
-                                });
-  if (!grown) fail(kRetry, "Retry needed");
-  added_columns_ = column_fields_.size() - known;
-  column_count_ = count;
+  const auto same = [](const auto& a, const auto& b) {
+    return a.column.name == b.column.name && a.column.type == b.column.type;
+  };
+  if (!std::equal(before.begin(), before.end(), column_fields_.begin(), column_fields_.end(), same)) {
+    fail(kRetry, "Retry needed");
+  }
   return work();
 }
 
@@ -305,7 +321,7 @@ void Stmt2::take(std::vector<Table> tables) {
   for (auto& table : tables) tables_.push_back(std::move(table));
 }
 
-std::vector<sandbox::ColumnarTable> Stmt2::views(std::span<const Table> tables) const {
+std::vector<sandbox::ColumnarTable> Stmt2::views(std::span<const Table> tables) {
   std::vector<sandbox::ColumnarTable> out;
   out.reserve(tables.size());
   for (const auto& table : tables) {
@@ -313,15 +329,6 @@ std::vector<sandbox::ColumnarTable> Stmt2::views(std::span<const Table> tables) 
     view.name = table.name;
     view.tags = table.tags;
     for (const auto& column : table.columns) view.columns.push_back(column.view());
-    // What ALTER added since: not given.
-    static const std::string kNotGiven(data::Limits::rows_per_table, '\2');
-    for (std::size_t i = 0; i < added_columns_; ++i) {
-      sandbox::ColumnView added;
-      added.type = column_fields_[column_fields_.size() - added_columns_ + i].column.type;
-      added.rows = view.columns.front().rows;
-      added.is_null = reinterpret_cast<const std::uint8_t*>(kNotGiven.data());
-      view.columns.push_back(added);
-    }
     out.push_back(std::move(view));
   }
   return out;

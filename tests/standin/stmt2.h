@@ -76,7 +76,7 @@ class Stmt2 final : public Handle {
   void bind_one_column(const TAOS_STMT2_BIND& bind, std::int32_t column, Table table);
   void bind_query(const TAOS_STMT2_BINDV& bindv, std::int32_t column);
   void take(std::vector<Table> tables);
-  std::vector<sandbox::ColumnarTable> views(std::span<const Table> tables) const;
+  static std::vector<sandbox::ColumnarTable> views(std::span<const Table> tables);
   /// check_columns() or insert_columns() by `work`, with the old schema after an ALTER, as the server takes column
   /// data.
   template <class Work>
@@ -96,14 +96,13 @@ class Stmt2 final : public Handle {
   bool working_ = false;
 
   bool has_sql_ = false;
-  std::string sql_;
+  std::string sql_;  ///< with a list of columns once ALTER made one necessary
   bool is_insert_ = false;
   std::shared_ptr<sandbox::Prepared> prepared_;
   std::vector<sandbox::PreparedField> fields_;
   std::vector<sandbox::PreparedField> column_fields_;
   std::vector<sandbox::PreparedField> tag_fields_;
-  std::size_t column_count_ = 0;   ///< placeholders of columns, or parameters
-  std::size_t added_columns_ = 0;  ///< by ALTER, to statements without a list of columns
+  std::size_t column_count_ = 0;  ///< placeholders of columns, or parameters
   bool named_ = false;
   std::optional<Failure> failed_;
   Failure last_failure_;
