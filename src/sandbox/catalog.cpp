@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "sandbox/store.h"
+#include "sandbox/subscription_log.h"
 #include "sandbox/value_time.h"
 
 namespace penstock::sandbox {

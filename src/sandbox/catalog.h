@@ -15,6 +15,7 @@
 /// What the sandbox knows of databases and tables. Guarded by Database::mutex.
 namespace penstock::sandbox {
 
+class ChangeLog;
 class Store;
 
 /// A column or tag with what the catalog adds to its declaration.
@@ -126,6 +127,8 @@ class Database {
   std::mutex mutex;
   bool dropped = false;
   std::unique_ptr<Store> store;
+  std::vector<std::int32_t> vgroups;   ///< their numbers; set when the database is made
+  std::unique_ptr<ChangeLog> changes;  ///< what consumers read; null while no topic reads this database
   std::map<std::uint32_t, std::unique_ptr<Table>> tables;    ///< by id: in order of creation
   std::map<std::uint32_t, std::unique_ptr<Child>> children;  ///< by id
 

@@ -10,6 +10,7 @@
 #include "sandbox/select_scan.h"
 #include "sandbox/sql_session.h"
 #include "sandbox/store.h"
+#include "sandbox/subscription_hub.h"
 
 namespace penstock::sandbox {
 namespace {
@@ -183,6 +184,7 @@ class SessionImpl final : public Session {
     if (in.accept("database")) return run_create_database(context_, in);
     if (in.accept("stable")) return run_create_table(context_, in, true);
     if (in.accept("table")) return run_create_table(context_, in, false);
+    if (in.accept("topic")) return run_create_topic(context_, in);
     if (in.accept("user")) {
       const auto name = in.identifier(24);
       in.expect("pass");
@@ -192,8 +194,7 @@ class SessionImpl final : public Session {
       if (!context_.instance->users.emplace(name, password).second) refuse(0x0350, "User already exists");
       return {};
     }
-    for (const auto word :
-         {"topic", "index", "function", "view", "stream", "tsma", "or", "aggregate", "dnode", "vtable"}) {
+    for (const auto word : {"index", "function", "view", "stream", "tsma", "or", "aggregate", "dnode", "vtable"}) {
       if (!in.accept(word)) continue;
       if (std::string_view(word) == "view") refuse(0x0100, "Operation not supported");
       for (int i = 0; i < 3; ++i) {
@@ -237,7 +238,12 @@ class SessionImpl final : public Session {
 
 class EngineImpl final : public Engine {
  public:
-  explicit EngineImpl(const Options& options) : instance_(std::make_shared<Instance>(options)) {}
+  explicit EngineImpl(const Options& options) : instance_(std::make_shared<Instance>(options)) {
+    SessionContext context;
+    context.instance = instance_;
+    context.zone = TimeZone::find("");
+    for (const auto& database : instance_->all()) instance_->subscriptions->load(context, database);
+  }
 
   std::unique_ptr<Session> login(std::string_view user, std::string_view password, std::string_view database) override {
     {
@@ -257,6 +263,10 @@ class EngineImpl final : public Engine {
     return std::make_unique<SessionImpl>(std::move(context));
   }
 
+  std::unique_ptr<Consumer> consumer(const ConsumerOptions& options) override {
+    return make_consumer(instance_, options);
+  }
+
  private:
   std::shared_ptr<Instance> instance_;
 };
@@ -267,7 +277,11 @@ std::unique_ptr<Engine> Engine::open(const Options& options) { return std::make_
 
 // --- Instance ---
 
-Instance::Instance(Engine::Options options) : directory_(std::move(options.directory)) {
+Instance::~Instance() = default;
+
+Instance::Instance(Engine::Options options)
+    : subscriptions(std::make_unique<Subscriptions>(std::make_shared<ChangeSignal>())),
+      directory_(std::move(options.directory)) {
   users.emplace(options.user, options.password);
   if (directory_.empty()) return;
   std::error_code error;
@@ -281,6 +295,7 @@ Instance::Instance(Engine::Options options) : directory_(std::move(options.direc
     const auto name = name_of_file(entry.path().stem().string());
     auto database = std::make_shared<Database>(name, std::make_unique<Store>(entry.path()));
     if (database->options.values.empty()) continue;  // was never finished
+    number_vgroups(*database);
     databases_.emplace(name, std::move(database));
   }
   if (error) {
@@ -338,7 +353,14 @@ void Instance::create(const std::string& name, const DatabaseOptions& options) {
   database->options = options;
   database->created = now_in(options.precision);
   database->save_options();
+  number_vgroups(*database);
   databases_.emplace(name, std::move(database));
+}
+
+void Instance::number_vgroups(Database& database) {
+  const auto option = database.options.values.find("VGROUPS");
+  const int count = option == database.options.values.end() ? 1 : std::atoi(option->second.c_str());
+  for (int i = 0; i < std::max(count, 1); ++i) database.vgroups.push_back(++last_vgroup_);
 }
 
 bool Instance::drop(std::string_view name) {

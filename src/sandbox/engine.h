@@ -137,6 +137,9 @@ class RefusalError : public std::exception {
   Refusal refusal_;
 };
 
+struct ConsumerOptions;
+class Consumer;
+
 /// The database. Any thread may open sessions; sessions write at once safely.
 class Engine {
  public:
@@ -152,6 +155,8 @@ class Engine {
   /// Throws RefusalError 0x0351 for an unknown user, 0x0357 for a wrong password, 0x0388 for a missing database.
   virtual std::unique_ptr<Session> login(std::string_view user, std::string_view password,
                                          std::string_view database) = 0;
+  /// A consumer of topics (subscription.h). Throws RefusalError: no group, login refused.
+  virtual std::unique_ptr<Consumer> consumer(const ConsumerOptions& options) = 0;
 };
 
 }  // namespace penstock::sandbox

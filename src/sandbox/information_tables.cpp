@@ -4,6 +4,7 @@
 
 #include "sandbox/information_text.h"
 #include "sandbox/sql_session.h"
+#include "sandbox/subscription_hub.h"
 
 /// information_schema and performance_schema: what clients ask for is filled from the catalog, the rest is empty.
 namespace penstock::sandbox {
@@ -168,8 +169,8 @@ void table_rows(const SessionContext& context, Rows& rows) {
       const auto& table = *child->table;
       rows.push_back({text(child->name), text(db.name), time_of(db, child->created),
                       integer(static_cast<std::int64_t>(table.columns.size())), optional_text(table.super, table.name),
-                      Datum::of_int(id), integer(2), integer(child->ttl),
-                      optional_text(child->has_comment, child->comment),
+                      Datum::of_int(id), integer(db.vgroups[vgroup_of(child->name, db.vgroups.size())]),
+                      integer(child->ttl), optional_text(child->has_comment, child->comment),
                       text(table.super ? "CHILD_TABLE" : "NORMAL_TABLE")});
     }
   });
@@ -224,19 +225,22 @@ void user_rows(const SessionContext& context, Rows& rows) {
 }
 
 void vgroup_rows(const SessionContext& context, const std::vector<data::Column>& columns, Rows& rows) {
-  std::int64_t id = 1;
   each_database(context, [&](const Database& db) {
-    std::vector<Datum> row;
-    for (const auto& c : columns) row.push_back(Datum::none(c.type));
-    row[0] = integer(++id);
-    row[1] = text(db.name);
-    row[2] = integer(static_cast<std::int64_t>(db.children.size()));
-    row[3] = number(Type::smallint, 1);
-    row[4] = text("leader");
-    row[5] = text("0/0");
-    row[15] = row[16] = integer(0);
-    row[17] = number(Type::tinyint, 0);
-    rows.push_back(std::move(row));
+    std::vector<std::int64_t> tables(db.vgroups.size());
+    for (const auto& [id, child] : db.children) ++tables[vgroup_of(child->name, tables.size())];
+    for (std::size_t v = 0; v < tables.size(); ++v) {
+      std::vector<Datum> row;
+      for (const auto& c : columns) row.push_back(Datum::none(c.type));
+      row[0] = integer(db.vgroups[v]);
+      row[1] = text(db.name);
+      row[2] = integer(tables[v]);
+      row[3] = number(Type::smallint, 1);
+      row[4] = text("leader");
+      row[5] = text("0/0");
+      row[15] = row[16] = integer(0);
+      row[17] = number(Type::tinyint, 0);
+      rows.push_back(std::move(row));
+    }
   });
 }
 
@@ -289,6 +293,7 @@ std::optional<SystemTable> system_table(const SessionContext& context, std::stri
     if (name == "ins_tags") tag_rows(context, table.rows);
     if (name == "ins_users") user_rows(context, table.rows);
     if (name == "ins_vgroups") vgroup_rows(context, table.columns, table.rows);
+    subscription_rows(context, name, table.rows);
     const auto none = Datum::none(Type::timestamp);
     if (name == "ins_dnodes") {
       table.rows.push_back({integer(1), text("localhost:6030"), number(Type::smallint, 2), number(Type::smallint, 1024),

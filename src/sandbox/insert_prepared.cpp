@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "sandbox/store_row.h"
+#include "sandbox/subscription_log.h"
 
 namespace penstock::sandbox {
 namespace {
@@ -285,7 +286,8 @@ struct Writer {
 
 }  // namespace
 
-std::int64_t BoundInsert::store_table(const Place& p, const ColumnarTable& bound, Child& child, std::int64_t& added) {
+std::int64_t BoundInsert::store_table(const Place& p, const ColumnarTable& bound, Child& child, std::int64_t& added,
+                                      ChangeScope& changes) {
   const auto& table = *child.table;
   const auto& t = prepared_.target;
   std::vector<Writer> writers;
@@ -406,7 +408,9 @@ std::int64_t BoundInsert::store_table(const Place& p, const ColumnarTable& bound
     for (; constant < constants.size(); ++constant) {
       packer.set_value(constants[constant].first, *constants[constant].second);
     }
-    added += store.put(table, child.id, time(r), key(r), packer.finish()) ? 1 : 0;
+    const auto packed = packer.finish();
+    added += store.put(table, child.id, time(r), key(r), packed) ? 1 : 0;
+    changes.row(child, time(r), packed);
     if (n == 0 || !same_key(order_[n - 1], r)) ++distinct;
   }
   return distinct;
@@ -435,11 +439,15 @@ std::int64_t BoundInsert::store(std::span<const ColumnarTable> tables) {
   std::unordered_map<const Child*, bool> seen;
   for (std::size_t i = 0; i < tables.size(); ++i) {
     bool made = false;
+  ChangeScope changes(*database_);
     auto& child = child_for(*database_, places[i].name, places[i].super, places[i].tags, 0, &made);
-    if (made) created.add(child);
+    if (made) {
+      created.add(child);
+      changes.created(child);
+    }
     if (places[i].rows == 0) continue;
     std::int64_t added = 0;
-    const auto distinct = store_table(places[i], tables[i], child, added);
+    const auto distinct = store_table(places[i], tables[i], child, added, changes);
     created.count(child, added);
     // A table bound again: rows that meet those bound before count once, as far as new keys tell.
     affected += seen.emplace(&child, true).second ? distinct : added;
@@ -450,6 +458,7 @@ std::int64_t BoundInsert::store(std::span<const ColumnarTable> tables) {
 }
 
 // --- rows of values ---
+  changes.commit();
 
 std::vector<RowBatch> BoundInsert::batches(std::span<const BoundTable> tables) {
   std::vector<RowBatch> out;

@@ -9,6 +9,8 @@
 
 namespace penstock::sandbox {
 
+class ChangeScope;
+
 /// A statement with placeholders. Immutable once made.
 class Prepared {
  public:
@@ -49,7 +51,8 @@ class BoundInsert {
   Place place(std::string_view name, const std::vector<Value>& tags);
   Place checked(const ColumnarTable& bound);
   std::vector<RowBatch> batches(std::span<const BoundTable> tables);
-  std::int64_t store_table(const Place& place, const ColumnarTable& bound, Child& child, std::int64_t& added);
+  std::int64_t store_table(const Place& place, const ColumnarTable& bound, Child& child, std::int64_t& added,
+                           ChangeScope& changes);
 
   SessionContext& context_;
   const Prepared& prepared_;

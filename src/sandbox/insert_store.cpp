@@ -6,6 +6,7 @@
 
 #include "sandbox/sql_parser.h"
 #include "sandbox/store_row.h"
+#include "sandbox/subscription_log.h"
 
 namespace penstock::sandbox {
 namespace {
@@ -116,12 +117,16 @@ std::int64_t store_batches(Database& database, std::vector<RowBatch>& batches, E
   }
   Store::Transaction transaction(*database.store);
   CreatedChildren created(database);
+  ChangeScope changes(database);
   std::vector<Gathered> gathered;
   std::unordered_map<std::uint32_t, std::size_t> index;
   for (const auto& batch : batches) {
     bool made = false;
     auto& child = child_for(database, batch.table, batch.super, batch.tags, batch.ttl, &made);
-    if (made) created.add(child);
+    if (made) {
+      created.add(child);
+      changes.created(child);
+    }
     const auto [at, is_new] = index.try_emplace(child.id, gathered.size());
     if (is_new) gathered.push_back({&child, &batch, {}});
     for (std::size_t r = 0; r < batch.rows.size(); ++r) gathered[at->second].rows.emplace_back(&batch, r);
@@ -145,6 +150,7 @@ std::int64_t store_batches(Database& database, std::vector<RowBatch>& batches, E
       const auto packed = packer.finish();
       const auto key = table.composite_key() ? key_of(table.columns[1].column, rows[i].values[1]) : Store::Key{};
       added += database.store->put(table, g.child->id, rows[i].time, key, packed) ? 1 : 0;
+      changes.row(*g.child, rows[i].time, packed);
       ++affected;
       i = end;
     }
@@ -152,6 +158,7 @@ std::int64_t store_batches(Database& database, std::vector<RowBatch>& batches, E
   }
   transaction.commit();
   created.keep();
+  changes.commit();
   return affected;
 }
 

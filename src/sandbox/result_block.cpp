@@ -4,7 +4,7 @@
 
 namespace penstock::sandbox {
 
-std::string result_block(const Answer& answer, std::size_t first, std::size_t count) {
+std::string result_block(const Answer& answer, std::size_t first, std::size_t count, std::int32_t version) {
   using data::Type;
   std::vector<wire::BlockWriter::Column> columns;
   columns.reserve(answer.fields.size());
@@ -29,7 +29,7 @@ std::string result_block(const Answer& answer, std::size_t first, std::size_t co
       }
     }
   }
-  return writer.finish(static_cast<std::uint32_t>(count));
+  return writer.finish(static_cast<std::uint32_t>(count), version);
 }
 
 }  // namespace penstock::sandbox

@@ -1,5 +1,6 @@
 #include "sandbox/select_scan.h"
 #include "sandbox/store.h"
+#include "sandbox/subscription_log.h"
 
 namespace penstock::sandbox {
 
@@ -44,6 +45,10 @@ Answer run_delete(SessionContext& context, Cursor& in) {
   }
   transaction.commit();
   for (std::size_t i = 0; i < children.size(); ++i) children[i]->rows -= erased[i];
+  if (split.first <= split.last) {
+    const std::vector<const Child*> touched(children.begin(), children.end());
+    log_erased(db, *source.table, select.from.table, touched, split.first, split.last);
+  }
   return answer;
 }
 

@@ -267,6 +267,38 @@ void scan_rows(Source& source, const Expr* where, EvalContext context, const std
   }
 }
 
+Source table_source(Table& table, Child* child, const std::string& alias, data::Precision precision) {
+  Source source;
+  source.stored = true;
+  source.name = table.name;
+  source.alias = alias;
+  source.precision = precision;
+  source.table = &table;
+  source.child = child;
+  source.star_has_tags = child == nullptr;
+  add_table_columns(source, table);
+  return source;
+}
+
+void scan_packed(Source& source, Child& child, const Expr* where, EvalContext context, const std::vector<bool>& used,
+                 const std::function<bool(std::int64_t& time, std::string_view& packed)>& next, const VisitRow& visit) {
+  const auto split = split_condition(source, where, context);
+  Decoder decoder(source, used);
+  auto row = empty_row(source);
+  context.row = row;
+  set_child(source, child, row);
+  if (!all_hold(split.of_child, context)) return;
+  std::int64_t time = 0;
+  std::string_view packed;
+  while (next(time, packed)) {
+    if (time < split.first || time > split.last) continue;
+    row[0].null = false;
+    row[0].bits = static_cast<std::uint64_t>(time);
+    decoder.decode(packed, row);
+    if (all_hold(split.of_row, context) && !visit(row)) return;
+  }
+}
+
 void scan_children(Source& source, const Expr* where, EvalContext context, const VisitRow& visit) {
   auto row = empty_row(source);
   context.row = row;

@@ -23,6 +23,12 @@ void scan_rows(Source& source, const Expr* where, EvalContext context, const std
 /// One row a child table that satisfies `where`, which reads tags and the name only.
 void scan_children(Source& source, const Expr* where, EvalContext context, const VisitRow& visit);
 
+/// A table outside of the store: its rows are visited by scan_packed(). `child` says that it is no super table.
+Source table_source(Table& table, Child* child, const std::string& alias, data::Precision precision);
+/// As scan_rows() for packed rows of one child table that lie in memory: `next` gives them until it returns false.
+void scan_packed(Source& source, Child& child, const Expr* where, EvalContext context, const std::vector<bool>& used,
+                 const std::function<bool(std::int64_t& time, std::string_view& packed)>& next, const VisitRow& visit);
+
 /// A condition as times, conditions on child tables and conditions on rows. All must hold.
 struct SplitCondition {
   std::int64_t first = INT64_MIN;

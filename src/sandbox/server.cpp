@@ -20,8 +20,10 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "sandbox/canned_source.h"
 #include "sandbox/http_message.h"
 #include "sandbox/server_rest.h"
+#include "sandbox/server_tmq.h"
 #include "sandbox/server_ws.h"
 #include "sandbox/ws_frames.h"
 
@@ -143,10 +145,12 @@ class Closer {
 
 /// The dialogue behind a path; nullptr: it is no WebSocket's.
 std::unique_ptr<Dialogue> make_dialogue(std::string_view path, Engine& engine, const Server::Options& options,
-                                        std::optional<Credentials> credentials) {
+                                        std::optional<Credentials> credentials, const CannedSource* canned) {
+  if (path == "/rest/tmq") return std::make_unique<TmqDialogue>(engine, std::move(credentials));
   WsDialogue::Options how;
   how.credentials = std::move(credentials);
   how.bind_exec = options.stmt2_bind_exec;
+  how.canned = canned;
   if (path == "/rest/ws") {
     how.endpoint = WsDialogue::Endpoint::rest_ws;
   } else if (path == "/rest/stmt") {
@@ -203,6 +207,7 @@ class Server::Impl {
       : options_(std::move(options)),
         engine_(Engine::open(options_.engine)),
         http_{*engine_, {options_.token, {options_.engine.user, options_.engine.password}}},
+        canned_(options_.canned_rows == 0 ? nullptr : std::make_unique<CannedSource>(options_.canned_rows)),
         faults_(options_.faults),
         turnstile_(options_.threads),
         listener_(listen_on(options_.address, options_.port)),
@@ -320,7 +325,8 @@ class Server::Impl {
       const auto dialogue =
           request->method == "GET"
               ? make_dialogue(request->path, *engine_, options_,
-                              token == Gateway::Verdict::right ? std::optional(http_.gateway.stands_for) : std::nullopt)
+                              token == Gateway::Verdict::right ? std::optional(http_.gateway.stands_for) : std::nullopt,
+                              canned_.get())
               : nullptr;
       if (dialogue) {
         const HttpResponse response =
@@ -351,6 +357,9 @@ class Server::Impl {
   void serve_websocket(Socket& socket, bool deflate, Dialogue& dialogue, std::string_view endpoint) {
     WsStream stream(socket, deflate, {options_.ping_every, options_.silence});
     BoundedQueue<WsMessage> waiting(kWaitingRequests);
+    dialogue.begin([&stream](const Dialogue::Reply& reply) {
+      reply.binary ? stream.send_binary(reply.payload, reply.tail) : stream.send_text(reply.payload);
+    });
     // This thread goes on reading, so PINGs are answered while a statement runs.
     std::jthread worker([&] {
       try {
@@ -358,6 +367,7 @@ class Server::Impl {
       } catch (const std::exception& error) {
         log(LogLevel::warning, fmt::format("sandbox: a connection was ended: {}", error.what()));
       }
+      dialogue.end();
       socket.shut_down();
       waiting.close();
     });
@@ -429,6 +439,7 @@ class Server::Impl {
   const Options options_;
   const std::unique_ptr<Engine> engine_;
   const HttpService http_;
+  const std::unique_ptr<const CannedSource> canned_;
   Faults faults_;
   Turnstile turnstile_;
   Descriptor listener_;

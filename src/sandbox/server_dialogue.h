@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -22,7 +23,14 @@ class Dialogue {
     std::string payload;
     std::string_view tail;  ///< rest of the message, sent from where it lies; valid until the next handle()
   };
+  /// Sends an answer; any thread.
+  using Send = std::function<void(const Reply&)>;
   virtual ~Dialogue() = default;
+
+  /// Comes before the first message: how to send answers that are ready later than their turn.
+  virtual void begin(Send) {}
+  /// Comes behind the last message: nothing is sent any more once it returns.
+  virtual void end() {}
 
   /// The answer to a message; nullopt where the server stays silent. Never throws for what a client can send: whatever
   /// goes wrong is answered as an error.

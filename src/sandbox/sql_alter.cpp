@@ -5,6 +5,7 @@
 #include "sandbox/insert_literal.h"
 #include "sandbox/sql_table.h"
 #include "sandbox/store.h"
+#include "sandbox/subscription_hub.h"
 
 /// ALTER TABLE, DROP, DELETE.
 namespace penstock::sandbox {
@@ -137,6 +138,8 @@ void set_options(Database& db, const Database::Found& found, Cursor& in) {
   if (found.child != nullptr) set(*found.child);
   if (found.child == nullptr || !found.table->super) set(*found.table);
   transaction.commit();
+  if (found.child != nullptr) log_altered(db, *found.child, {});
+  else log_altered(db, *found.table, {AlterChange::options, {}, nullptr, {}});
 }
 
 void set_tags(const SessionContext& context, Database& db, const Database::Found& found, Cursor& in) {
@@ -155,6 +158,7 @@ void set_tags(const SessionContext& context, Database& db, const Database::Found
   if (found.child == nullptr) invalid_alter("Set tag value only available for child table");
   LiteralReader reader(in.sql(), begin, db.options.precision, *context.zone);
   auto tags = found.child->tags;
+  std::vector<std::size_t> places;
   for (std::size_t i = 0; i < names.size(); ++i) {
     const int at = child ? found.table->tag(names[i]) : -1;
     if (at < 0) invalid_alter("Invalid tag name: " + names[i]);
@@ -165,6 +169,7 @@ void set_tags(const SessionContext& context, Database& db, const Database::Found
     reader.take();
     reader.take();
     const auto index = static_cast<std::size_t>(at);
+    places.push_back(index);
     tags[index] = reader.read(found.table->tags[index].column, LiteralReader::Role::tag);
     reader.accept(",");
   }
@@ -172,6 +177,7 @@ void set_tags(const SessionContext& context, Database& db, const Database::Found
   Store::Transaction transaction(*db.store);
   db.save(*found.child);
   transaction.commit();
+  log_altered(db, *found.child, places);
 }
 
 bool column_word(Cursor& in, bool& tag) {
@@ -237,6 +243,17 @@ Answer run_alter_table(SessionContext& context, Cursor& in, bool stable) {
     default: lost_tag = change.drop(from, tag);
   }
   change.apply(*db, lost_tag, action == Action::add && tag);
+  AlterChange told;
+  told.name = action == Action::add || action == Action::modify ? column.column.name : from;
+  switch (action) {
+    case Action::add: told.kind = tag ? AlterChange::add_tag : AlterChange::add_column; break;
+    case Action::modify: told.kind = tag ? AlterChange::widen_tag : AlterChange::widen_column; break;
+    case Action::rename: told.kind = tag ? AlterChange::rename_tag : AlterChange::rename_column; break;
+    default: told.kind = tag ? AlterChange::drop_tag : AlterChange::drop_column;
+  }
+  if (action == Action::add || action == Action::modify) told.column = &column.column;
+  told.new_name = to;
+  log_altered(*db, *found.table, told);
   return {};
 }
 
@@ -248,20 +265,20 @@ Answer run_drop(SessionContext& context, Cursor& in) {
     in.accept("force");
     in.finish();
     if (is_system_database(name)) refuse(0x0200, fmt::format("Cannot drop system database: `{}`", name));
+    if (const auto database = context.instance->find(name)) context.instance->subscriptions->check_free(*database);
     if (!context.instance->drop(name) && !lenient) refuse(0x0388, "Database not exist");
     return {};
   }
+  if (in.accept("topic")) return run_drop_topic(context, in);
+  if (in.accept("consumer")) return run_drop_consumer_group(context, in);
   if (!stable && !in.peek().is("table")) {
-    for (const auto word :
-         {"topic", "consumer", "index", "function", "view", "stream", "dnode", "qnode", "mnode", "tsma"}) {
+    for (const auto word : {"index", "function", "view", "stream", "dnode", "qnode", "mnode", "tsma"}) {
       if (!in.peek().is(word)) continue;
       in.take();
       const bool lenient = in.accept_all({"if", "exists"});
       if (in.at_end()) in.syntax_error();
       if (lenient) return {};
       const std::string_view kind(word);
-      if (kind == "topic") refuse(0x03E1, "Topic not exist");
-      if (kind == "consumer") refuse(0x03E8, "Subcribe not exist");
       if (kind == "index") refuse(0x0484, "index not exist");
       if (kind == "function") refuse(0x0374, "Func not exists");
       unsupported(fmt::format("DROP {}", kind));
@@ -303,8 +320,10 @@ Answer run_drop(SessionContext& context, Cursor& in) {
     if (found.table == nullptr) continue;
     Store::Transaction transaction(*db->store);
     if (found.child != nullptr) {
+      log_dropped(*db, *found.child);
       db->drop(*found.child);
     } else {
+      log_dropped(*db, *found.table);
       db->drop(*found.table);
     }
     transaction.commit();

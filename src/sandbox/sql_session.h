@@ -18,10 +18,13 @@
 /// What the statements share: the databases, and the session that runs them.
 namespace penstock::sandbox {
 
+class Subscriptions;
+
 /// All databases and users. Any thread.
 class Instance {
  public:
   explicit Instance(Engine::Options options);
+  ~Instance();
 
   /// nullptr: there is none.
   std::shared_ptr<Database> find(std::string_view name) const;
@@ -37,15 +40,19 @@ class Instance {
   /// False: schemaless insert has no setting of that name. Throws RefusalError 0x0118 for a value it cannot have.
   bool set_naming(std::string_view name, std::string_view value);
 
+  std::unique_ptr<Subscriptions> subscriptions;
+
   std::mutex users_mutex;
   std::map<std::string, std::string, std::less<>> users;  ///< name, password
 
  private:
   [[nodiscard]] std::filesystem::path file_of(std::string_view name) const;
+  void number_vgroups(Database& database);
   const std::filesystem::path directory_;
   mutable std::shared_mutex mutex_;
   schema::NamingRules naming_;
   std::map<std::string, std::shared_ptr<Database>, std::less<>> databases_;
+  std::int32_t last_vgroup_ = 1;
 };
 
 /// One connection's state.

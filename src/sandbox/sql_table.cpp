@@ -6,6 +6,7 @@
 #include "sandbox/insert_store.h"
 #include "sandbox/sql_table.h"
 #include "sandbox/store.h"
+#include "sandbox/subscription_log.h"
 
 /// CREATE STABLE and CREATE TABLE.
 namespace penstock::sandbox {
@@ -134,6 +135,7 @@ Answer create_defined(SessionContext& context, Cursor& in, const TableName& name
     db->add_child(std::move(rows));
   }
   transaction.commit();
+  log_created(*db, made);
   return {};
 }
 
@@ -229,8 +231,9 @@ Answer create_child_tables(SessionContext& context, Cursor& in, TableName name, 
     if (db->find(item.child.name).table != nullptr) continue;
     if (db->find(item.name.table).table != item.child.table) refuse(0x2603, "Table does not exist");
     Store::Transaction transaction(*db->store);
-    db->add_child(std::move(item.child));
+    const Child* const made = &db->add_child(std::move(item.child));
     transaction.commit();
+    log_created(*db, std::span(&made, 1));
   }
   return {};
 }
