@@ -185,8 +185,7 @@ Value Rows::value(std::size_t column) const {
 std::string Rows::display(std::size_t column) const {
   if (is_null(column)) return "NULL";
   switch (state_->fields[column].type) {
-    case Type::timestamp:
-      return time_text(timestamp(column), state_->session ? state_->session->options().time_zone : std::string());
+    case Type::timestamp: return time_text(timestamp(column), state_->time_zone());
     case Type::varbinary:
     case Type::blob:
     case Type::mediumblob:

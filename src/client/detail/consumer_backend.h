@@ -77,6 +77,9 @@ class ConsumerBackend {
   virtual void close() = 0;
 };
 
+/// Throws what fits a refusal: ConnectionError for a refused login, else TmqError. `server_code`: low 16 bits.
+[[noreturn]] void throw_tmq_error(std::int32_t server_code, const std::string& message, const Place& place);
+
 /// What the engine answers for an offset that there is not, as a value: nothing committed, nothing read yet.
 inline constexpr std::int64_t kNoOffset = -2147467247;  // 0x80004011
 
