@@ -170,6 +170,22 @@ std::string Stmt2Encoder::join(std::uint64_t request_id, std::uint64_t statement
   return joined(parts(request_id, statement_id));
 }
 
+Stmt2Encoder Stmt2Encoder::leave_to_reader() {
+  Stmt2Encoder left = std::move(*this);
+  *this = Stmt2Encoder();
+  tag_count_ = left.tag_count_;
+  column_count_ = left.column_count_;
+  tables_ = left.tables_;
+  open_ = left.open_;
+  bad_rows_ = left.bad_rows_;
+  tags_begin_ = left.tags_begin_;
+  columns_begin_ = left.columns_begin_;
+  for (const auto buffer : {&Stmt2Encoder::name_lengths_, &Stmt2Encoder::names_, &Stmt2Encoder::tag_lengths_,
+                            &Stmt2Encoder::tags_, &Stmt2Encoder::column_lengths_, &Stmt2Encoder::columns_})
+    (this->*buffer).put_bytes((left.*buffer).view());
+  return left;
+}
+
 void Stmt2ExecEncoder::begin(std::uint32_t rows) {
   rows_ = rows;
   fields_ = 0;

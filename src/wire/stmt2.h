@@ -87,6 +87,9 @@ class Stmt2Encoder {
   Parts parts(std::uint64_t request_id, std::uint64_t statement_id);
   /// parts() joined; for tests and tools.
   std::string join(std::uint64_t request_id, std::uint64_t statement_id);
+  /// For whoever still reads parts() while this encoder must be free to change: its memory, where all views but that of
+  /// the head stay good. This one goes on with a copy of the message.
+  Stmt2Encoder leave_to_reader();
 
   // Records as used above; also for a caller's own memory.
   static FixedColumn fixed_record(Buffer& out, data::Type type, std::uint32_t rows);
