@@ -265,7 +265,8 @@ Answer run_drop(SessionContext& context, Cursor& in) {
     in.accept("force");
     in.finish();
     if (is_system_database(name)) refuse(0x0200, fmt::format("Cannot drop system database: `{}`", name));
-    if (const auto database = context.instance->find(name)) context.instance->subscriptions->check_free(*database);
+    if (const auto database = context.instance->find(name))
+      context.instance->subscriptions->check_free(database->name, {});
     if (!context.instance->drop(name) && !lenient) refuse(0x0388, "Database not exist");
     return {};
   }
@@ -313,6 +314,10 @@ Answer run_drop(SessionContext& context, Cursor& in) {
       refuse(0x0362, "STable not exist");
     }
     if (found.table == nullptr && !item.lenient) refuse(0x2603, "Table does not exist");
+  }
+  for (const auto& item : items) {
+    const auto& database = item.name.database.empty() ? context.database : item.name.database;
+    context.instance->subscriptions->check_free(database, item.name.table);
   }
   for (const auto& item : items) {
     const auto db = open_database(context, item.name.database);

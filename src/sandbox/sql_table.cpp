@@ -226,14 +226,25 @@ Answer create_child_tables(SessionContext& context, Cursor& in, TableName name, 
     if (found.child == nullptr) refuse(0x061D, "Table already exists in other stables");
     if (!item.lenient) refuse(0x0603, "Table already exists");
   }
-  for (auto& item : list) {
-    const auto db = open_database(context, item.name.database);
-    if (db->find(item.child.name).table != nullptr) continue;
-    if (db->find(item.name.table).table != item.child.table) refuse(0x2603, "Table does not exist");
-    Store::Transaction transaction(*db->store);
-    const Child* const made = &db->add_child(std::move(item.child));
-    transaction.commit();
-    log_created(*db, std::span(&made, 1));
+  for (std::size_t i = 0; i < list.size();) {
+    const auto& database = list[i].name.database;
+    const auto db = open_database(context, database);
+    ChangeScope changes(*db);
+    try {
+      for (; i < list.size() && list[i].name.database == database; ++i) {
+        auto& item = list[i];
+        if (db->find(item.child.name).table != nullptr) continue;
+        if (db->find(item.name.table).table != item.child.table) refuse(0x2603, "Table does not exist");
+        Store::Transaction transaction(*db->store);
+        const auto& made = db->add_child(std::move(item.child));
+        transaction.commit();
+        changes.created(made);
+      }
+    } catch (...) {
+      changes.commit();  // those that were made
+      throw;
+    }
+    changes.commit();
   }
   return {};
 }

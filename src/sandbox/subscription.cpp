@@ -298,6 +298,10 @@ class ConsumerImpl final : public Consumer {
         message.raw_type = wire::number(wire::RawType::batch_meta);
         message.json = fmt::format("{{\"tmq_meta_version\":\"1.0\",\"metas\":[{}]}}", fmt::join(metas, ","));
       }
+    } else if (!created.empty() && message.parts.empty()) {
+      message.type = Message::Type::meta;
+      message.raw_type = wire::number(wire::RawType::create_table);
+      message.json = creation_json(created);
     } else if (!created.empty()) {
       message.type = Message::Type::data_and_meta;
       message.raw_type = wire::number(wire::RawType::data_and_meta);

@@ -69,13 +69,17 @@ std::vector<std::shared_ptr<const Topic>> Subscriptions::topics() const {
   return list;
 }
 
-void Subscriptions::check_free(const Database& database, const Table* table) const {
+void Subscriptions::check_free(std::string_view database, std::string_view table) const {
   const std::lock_guard lock(mutex_);
   for (const auto& [name, topic] : topics_) {
-    if (topic->database.get() != &database) continue;
-    if (table == nullptr || (topic->kind != Topic::Kind::database && topic->table == table->id)) {
-      refuse(0x03ED, "Topic must be dropped first");
+    if (topic->database->name != database) continue;
+    if (!table.empty()) {
+      if (topic->kind == Topic::Kind::database) continue;
+      const LockedDatabase db(topic->database);
+      const auto found = db->find(table);
+      if (found.table == nullptr || found.child != nullptr || found.table->id != topic->table) continue;
     }
+    refuse(0x03ED, "Topic must be dropped first");
   }
 }
 

@@ -31,8 +31,8 @@ class Subscriptions {
   [[nodiscard]] std::shared_ptr<const Topic> find(std::string_view name) const;
   /// In order of their names.
   [[nodiscard]] std::vector<std::shared_ptr<const Topic>> topics() const;
-  /// Throws RefusalError 0x03ED when a topic reads the database, or this super or normal table of it.
-  void check_free(const Database& database, const Table* table = nullptr) const;
+  /// Throws RefusalError 0x03ED when a topic reads the database, or (with `table`) is one on this super table of it.
+  void check_free(std::string_view database, std::string_view table) const;
   /// Makes the topics again that a database's file tells of.
   void load(const SessionContext& context, const std::shared_ptr<Database>& database);
 

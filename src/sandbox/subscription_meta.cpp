@@ -12,7 +12,7 @@ using data::Type;
 
 std::string json_text(std::string_view text) {
   std::string out;
-  append_json_text(out, text);
+  append_json_cell(out, text);
   return out;
 }
 

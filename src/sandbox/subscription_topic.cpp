@@ -153,9 +153,10 @@ Topic parse_topic(const SessionContext& context, Cursor& in, bool& exists_ok) {
   topic.created = now_in(data::Precision::milliseconds);
   exists_ok = in.accept_all({"if", "not", "exists"});
   topic.name = in.identifier(192);
-  if (in.accept("with")) {
-    in.expect("meta");
+  if (in.peek().is("with") || in.peek().is("only")) {
+    topic.only_meta = in.take().is("only");
     topic.with_meta = true;
+    in.expect("meta");
   }
   in.expect("as");
   topic.schema = "NULL";
@@ -196,6 +197,7 @@ Topic parse_topic(const SessionContext& context, Cursor& in, bool& exists_ok) {
     return topic;
   }
   const auto begin = in.peek().at;
+  if (topic.with_meta) in.syntax_error();
   in.expect("select");
   const auto select = parse_select(in, nullptr);
   topic.select = in.text_from(begin);
@@ -329,6 +331,7 @@ std::size_t TopicView::add_query_rows(const Change::Rows& rows, std::vector<Mess
 }
 
 std::size_t TopicView::add_rows(const Change::Rows& rows, std::vector<Message::Part>& parts) {
+  if (topic_->only_meta) return 0;
   // Rows of a table that is gone are not told any more, as by the server.
   if (!topic_->database->children.contains(rows.image->child.id) || !chosen(*rows.image)) return 0;
   if (topic_->kind == Topic::Kind::query) return add_query_rows(rows, parts);

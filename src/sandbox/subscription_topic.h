@@ -20,6 +20,7 @@ struct Topic {
   std::string session_database;  ///< in which it was made: names without a database are of this one
   Kind kind = Kind::query;
   bool with_meta = false;
+  bool only_meta = false;    ///< no rows
   std::int64_t created = 0;  ///< ms
   std::shared_ptr<Database> database;
   std::uint32_t table = 0;  ///< of stable and query: the super or normal table
