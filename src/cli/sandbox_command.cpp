@@ -22,6 +22,7 @@ struct SandboxFlags {
   std::string user = "root";
   std::string password_file;
   bool log = false;
+  std::uint64_t canned_rows = 0;
 };
 
 int serve(const SandboxFlags& flags) {
@@ -45,6 +46,7 @@ int serve(const SandboxFlags& flags) {
   options.engine.user = flags.user;
   options.engine.password = secret("PENSTOCK_SANDBOX_PASSWORD", flags.password_file).value_or("taosdata");
   options.log = flags.log;
+  options.canned_rows = flags.canned_rows;
   std::stop_source stop;
   const SignalGuard signals(stop);
   sandbox::Server server(options);
@@ -72,6 +74,8 @@ void add_sandbox_command(CLI::App& program, int& status) {
   command->add_option("--user", flags->user, "User name")->capture_default_str();
   command->add_option("--password-file", flags->password_file,
                       "File with the password (default: $PENSTOCK_SANDBOX_PASSWORD, or taosdata)");
+  command->add_option("--canned-rows", flags->canned_rows,
+                      "Serve `select * from canned.rows` with so many rows from memory, for benches of readers");
   command->add_flag("--log", flags->log, "A line for each connection and refusal");
   command->callback([flags, &status] { status = serve(*flags); });
 }

@@ -28,7 +28,9 @@ class Server {
     /// Not empty: requests with `?token=` of this value need no other credentials, as behind a cloud service's gateway;
     /// another value is refused (401).
     std::string token;
-    bool stmt2_bind_exec = false;   ///< know stmt2_bind_exec, as servers newer than 3.3.7.5 do
+    bool stmt2_bind_exec = false;  ///< know stmt2_bind_exec, as servers newer than 3.3.7.5 do
+    /// Not 0: so many rows lie in `canned.rows`, for benches of readers; see canned_source.h.
+    std::uint64_t canned_rows = 0;
     std::vector<FaultRule> faults;  ///< what goes wrong, for tests; see Server::faults()
     bool log = false;               ///< a line for each HTTP request and upgrade on the log
     /// Of the WebSocket keep-alive; the real server's figures. Tests shorten them.

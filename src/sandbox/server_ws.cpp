@@ -10,15 +10,23 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "sandbox/canned_source.h"
+#include "sandbox/raw_write.h"
 #include "sandbox/result_block.h"
 #include "sandbox/result_json.h"
 #include "sandbox/server_write.h"
+#include "wire/bytes.h"
 #include "wire/messages.h"
 
 namespace penstock::sandbox {
 namespace {
 
 using Json = nlohmann::json;
+
+// Actions that no client of this project sends.
+constexpr std::uint64_t kWriteRaw = 3;
+constexpr std::uint64_t kWriteRawBlock = 4;
+constexpr std::uint64_t kWriteRawBlockWithFields = 5;
 
 constexpr std::int32_t kInvalidParameter = 280;
 constexpr std::int32_t kInvalidUser = 519;
@@ -84,7 +92,9 @@ std::string_view binary_action_name(std::uint64_t action) {
 struct WsDialogue::OpenResult {
   Answer answer;
   std::size_t next_row = 0;
-  std::string block;  ///< the one that fetch moved to
+  std::string block;       ///< of `answer`
+  std::string_view given;  ///< the block that fetch moved to
+  std::optional<CannedSource::Reader> canned;
 };
 
 struct WsDialogue::ActionEntry {
@@ -201,6 +211,8 @@ std::optional<Dialogue::Reply> WsDialogue::handle_text(std::string_view text, Ws
 }
 
 std::optional<Dialogue::Reply> WsDialogue::handle_binary(std::string&& message, WsRequest& request) {
+  using wire::Action;
+  using wire::number;
   const auto header = wire::read_request_header(message);
   request.action = "unknown";
   if (!header) {
@@ -208,18 +220,21 @@ std::optional<Dialogue::Reply> WsDialogue::handle_binary(std::string&& message, 
     refuse("message length is too short");
   }
   request.id = header->request_id;
-  const auto knows = [&](wire::Action action) {
+  const auto knows = [&](std::uint64_t action) {
     switch (action) {
-      case wire::Action::stmt_set_tags:
-      case wire::Action::stmt_bind: return !is_legacy() || options_.endpoint == Endpoint::rest_stmt;
-      case wire::Action::stmt2_bind_exec: return !is_legacy() && options_.bind_exec;
+      case kWriteRaw:
+      case kWriteRawBlock:
+      case kWriteRawBlockWithFields: return !is_legacy() || options_.endpoint == Endpoint::rest_ws;
+      case number(Action::stmt_set_tags):
+      case number(Action::stmt_bind): return !is_legacy() || options_.endpoint == Endpoint::rest_stmt;
+      case number(Action::stmt2_bind_exec): return !is_legacy() && options_.bind_exec;
       default: return !is_legacy();
     }
   };
-  const auto action = static_cast<wire::Action>(header->action);
+  const std::uint64_t action = header->action;
   if (is_legacy() && !knows(action)) return std::nullopt;
-  request.action = action == wire::Action::stmt2_bind_exec && !knows(action) ? std::string_view("unknown")
-                                                                             : binary_action_name(header->action);
+  request.action = action == number(Action::stmt2_bind_exec) && !knows(action) ? std::string_view("unknown")
+                                                                               : binary_action_name(header->action);
   if (!session_) refuse("server not connected");
   const auto answered = [&](std::string_view more = {}) { return Reply{false, request.answer(0, "", more), {}}; };
   const auto sql = [&] {
@@ -228,25 +243,30 @@ std::optional<Dialogue::Reply> WsDialogue::handle_binary(std::string&& message, 
     return *text;
   };
   if (knows(action)) switch (action) {
-      case wire::Action::binary_query: return answered(run_query(sql()));
-      case wire::Action::validate_sql: return answered(fmt::format(",\"result_code\":{}", validate(sql())));
-      case wire::Action::fetch_raw_block: {
+      case number(Action::binary_query): return answered(run_query(sql()));
+      case number(Action::validate_sql): return answered(fmt::format(",\"result_code\":{}", validate(sql())));
+      case number(Action::fetch_raw_block): {
         auto head = fetch_raw_block(message, request);
         return Reply{true, std::move(head), request.binary_tail};
       }
-      case wire::Action::stmt_set_tags:
+      case kWriteRaw:
+        write_raw(*session_, message);
+        return answered(is_legacy() ? fmt::format(",\"message_id\":{}", header->id) : std::string());
+      case kWriteRawBlock: write_raw_block(*session_, message, RawFields::none); return answered();
+      case kWriteRawBlockWithFields: write_raw_block(*session_, message, RawFields::follow); return answered();
+      case number(Action::stmt_set_tags):
         request.statement = header->id;
         stmt_binary_set_tags(header->id, std::string_view(message).substr(wire::kRequestHeaderBytes));
         return answered();
-      case wire::Action::stmt_bind:
+      case number(Action::stmt_bind):
         request.statement = header->id;
         stmt_binary_bind(header->id, std::string_view(message).substr(wire::kRequestHeaderBytes));
         return answered();
-      case wire::Action::stmt2_bind:
+      case number(Action::stmt2_bind):
         request.statement = header->id;
         statements_.bind(*session_, header->id, std::move(message));
         return answered();
-      case wire::Action::stmt2_bind_exec:
+      case number(Action::stmt2_bind_exec):
         request.statement = header->id;
         return answered(
             fmt::format(",\"affected\":{}", statements_.bind_execute(*session_, header->id, std::move(message))));
@@ -292,6 +312,18 @@ std::string WsDialogue::check_server_status(WsRequest&, const WsArgs& args) {
 std::string WsDialogue::query(WsRequest&, const WsArgs& args) { return run_query(args.text("sql")); }
 
 std::string WsDialogue::run_query(std::string_view sql) {
+  if (options_.canned != nullptr) {
+    if (const auto rows = options_.canned->rows_of(sql)) {
+      Answer head;
+      head.is_update = false;
+      head.fields = options_.canned->fields();
+      const std::uint64_t id = keep_result(head);
+      results_.at(id).canned.emplace(*options_.canned, *rows);
+      std::string more = fmt::format(",\"id\":{},\"is_update\":false,\"affected_rows\":0,", id);
+      append_field_members(more, head, LengthKind::user);
+      return more;
+    }
+  }
   Answer answer = session_->execute(sql);
   const bool update = answer.is_update;
   const std::uint64_t id = update ? 0 : ++last_result_id_;
@@ -300,12 +332,12 @@ std::string WsDialogue::run_query(std::string_view sql) {
   if (update) answer.fields.clear();
   append_field_members(more, answer, LengthKind::user);
   if (is_legacy()) more.erase(more.find(",\"fields_precisions\""));
-  if (!update) results_.emplace(id, OpenResult{std::move(answer), 0, {}});
+  if (!update) results_[id].answer = std::move(answer);
   return more;
 }
 
 std::uint64_t WsDialogue::keep_result(Answer answer) {
-  results_.emplace(++last_result_id_, OpenResult{std::move(answer), 0, {}});
+  results_[++last_result_id_].answer = std::move(answer);
   return last_result_id_;
 }
 
@@ -334,16 +366,22 @@ WsDialogue::OpenResult& WsDialogue::find_result(std::uint64_t id) {
   return found->second;
 }
 
+std::string_view WsDialogue::next_block(OpenResult& result, std::size_t& rows) {
+  if (result.canned) return result.given = result.canned->next(rows);
+  rows = std::min(kBlockRows, result.answer.rows.size() - result.next_row);
+  result.block = rows == 0 ? std::string() : result_block(result.answer, result.next_row, rows);
+  result.next_row += rows;
+  return result.given = result.block;
+}
+
 std::string WsDialogue::fetch(WsRequest&, const WsArgs& args) {
   const std::uint64_t id = args.u64("id");
   OpenResult& result = find_result(id);
-  const std::size_t rows = std::min(kBlockRows, result.answer.rows.size() - result.next_row);
-  if (rows == 0) {
+  std::size_t rows = 0;
+  if (next_block(result, rows).empty()) {
     results_.erase(id);
     return fmt::format(",\"id\":{},\"completed\":true,\"lengths\":null,\"rows\":0", id);
   }
-  result.block = result_block(result.answer, result.next_row, rows);
-  result.next_row += rows;
   std::string more = fmt::format(",\"id\":{},\"completed\":false,\"lengths\":[", id);
   for (const auto& field : result.answer.fields) {
     if (more.back() != '[') more += ',';
@@ -355,9 +393,9 @@ std::string WsDialogue::fetch(WsRequest&, const WsArgs& args) {
 std::string WsDialogue::fetch_block(WsRequest& request, const WsArgs& args) {
   const std::uint64_t id = args.u64("id");
   const OpenResult& result = find_result(id);
-  if (result.block.empty()) refuse("block is nil");
-  request.binary =
-      wire::encode_fetch_block_answer({static_cast<std::uint64_t>(request.elapsed_ns()), id, result.block});
+  if (result.given.empty()) refuse("block is nil");
+  request.binary = wire::encode_fetch_block_answer({static_cast<std::uint64_t>(request.elapsed_ns()), id, {}});
+  request.binary_tail = result.given;
   return {};
 }
 
@@ -367,7 +405,6 @@ std::string WsDialogue::fetch_raw_block(std::string_view message, WsRequest& req
   answer.result_id = wire::read_request_header(message)->id;
   answer.finished = true;
   std::string error_text;
-  std::string block;
   if (const auto error = wire::check_fetch(message)) {
     answer.code = error->code;
     error_text = error->message;
@@ -375,20 +412,22 @@ std::string WsDialogue::fetch_raw_block(std::string_view message, WsRequest& req
     answer.code = kAdapterError;
     error_text = "result is nil";
   } else {
-    OpenResult& result = found->second;
-    const std::size_t rows = std::min(kBlockRows, result.answer.rows.size() - result.next_row);
+    std::size_t rows = 0;
+    request.binary_tail = next_block(found->second, rows);
     if (rows == 0) {
       results_.erase(found);
     } else {
-      block = result_block(result.answer, result.next_row, rows);
-      result.next_row += rows;
       answer.finished = false;
     }
   }
   answer.message = error_text;
-  answer.block = block;
   answer.timing_ns = static_cast<std::uint64_t>(request.elapsed_ns());
-  return wire::encode_fetch_answer(answer);
+  std::string head = wire::encode_fetch_answer(answer);
+  // The block is sent from where it lies: only its length is written here.
+  if (!answer.finished) {
+    wire::store(head.data() + head.size() - 4, static_cast<std::uint32_t>(request.binary_tail.size()));
+  }
+  return head;
 }
 
 std::string WsDialogue::free_result(WsRequest& request, const WsArgs& args) {

@@ -15,6 +15,8 @@
 
 namespace penstock::sandbox {
 
+class CannedSource;
+
 /// What the sandbox says it is: clients choose their requests by it.
 inline constexpr std::string_view kServerVersion = "3.3.7.5";
 
@@ -29,6 +31,7 @@ class WsDialogue final : public Dialogue {
     bool bind_exec = false;  ///< stmt2_bind_exec (action 11), which 3.3.7.5 does not know
     /// Stand in for those that `conn` gives, as a gateway that was told a token does.
     std::optional<Credentials> credentials;
+    const CannedSource* canned = nullptr;  ///< serves its query; must outlive the dialogue
   };
   /// `engine` must outlive the dialogue.
   WsDialogue(Engine& engine, Options options);
@@ -88,6 +91,8 @@ class WsDialogue final : public Dialogue {
   std::string fetch_raw_block(std::string_view message, WsRequest& request);
   OpenResult& find_result(std::uint64_t id);
   std::uint64_t keep_result(Answer answer);
+  /// The next block of a result, "" at the end; valid until the next call for it.
+  static std::string_view next_block(OpenResult& result, std::size_t& rows);
 
   Engine& engine_;
   const Options options_;

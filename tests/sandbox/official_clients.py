@@ -163,6 +163,62 @@ def statements_over_websocket():
     raises("taosws: stmt2 on a missing table", "0x022B", lambda: broken.prepare("insert into nope values (?, ?)"))
 
 
+def first_generation_statements():
+    connection = taosws.connect(f"ws://root:taosdata@{HOST}:{PORT}/official")
+    connection.execute(
+        "create table old (ts timestamp, b bool, ti tinyint, si smallint, i int, g bigint, f float, d double, "
+        "s varchar(10), n nchar(10)) tags (t1 int, t2 nchar(10))"
+    )
+    statement = connection.statement()
+    statement.prepare("insert into ? using old tags (?, ?) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+    for k in (1, 2):
+        statement.set_tbname(f"o{k}")
+        statement.set_tags([taosws.int_to_tag(k), taosws.nchar_to_tag("标签")])
+        statement.bind_param(
+            [
+                taosws.millis_timestamps_to_column([T0 + k, T0 + 10 + k]),
+                taosws.bools_to_column([True, None]),
+                taosws.tiny_ints_to_column([-128, None]),
+                taosws.small_ints_to_column([-32768, None]),
+                taosws.ints_to_column([k, None]),
+                taosws.big_ints_to_column([-(1 << 62), None]),
+                taosws.floats_to_column([1.5, None]),
+                taosws.doubles_to_column([2.5, None]),
+                taosws.varchar_to_column(["abc", None]),
+                taosws.nchar_to_column(["中文", None]),
+            ]
+        )
+        statement.add_batch()
+    same("taosws: stmt, two tables in one execute", statement.execute(), 4)
+    same(
+        "taosws: stmt, rows bound",
+        list(connection.query("select tbname, b, ti, si, i, g, f, d, s, n, t1, t2 from old order by tbname, ts")),
+        [
+            ("o1", True, -128, -32768, 1, -(1 << 62), 1.5, 2.5, "abc", "中文", 1, "标签"),
+            ("o1",) + (None,) * 9 + (1, "标签"),
+            ("o2", True, -128, -32768, 2, -(1 << 62), 1.5, 2.5, "abc", "中文", 2, "标签"),
+            ("o2",) + (None,) * 9 + (2, "标签"),
+        ],
+    )
+    wrong = connection.statement()
+    wrong.prepare("insert into ? using old tags (?, ?) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+    raises("taosws: stmt, an empty table name", "0x022B", lambda: wrong.set_tbname(""))
+
+
+def canned_rows():
+    connection = taosws.connect(f"ws://root:taosdata@{HOST}:{PORT}")
+    rows = list(connection.query("select * from canned.rows limit 9000"))
+    same("taosws: canned rows", len(rows), 9000)
+    same(
+        "taosws: a canned row",
+        rows[8192],
+        ("2023-11-14 22:13:28.192 +00:00", False, 8192, 8192 * 1000003, (1 << 63) + 8192, 2048.0, 1024.0)
+        + ("text 8192", "文8192"),
+    )
+    same("taosws: a canned row without values", rows[8191][1:], (True,) + (None,) * 7)
+    same("taosws: all canned rows", sum(1 for _ in connection.query("select * from canned.rows")), 100_000)
+
+
 def rest():
     connection = taosrest.connect(url=f"http://{HOST}:{PORT}", user="root", password="taosdata", database="official")
     same("taosrest: server version", connection.server_info, "3.3.7.5")
@@ -191,5 +247,7 @@ def rest():
 query_over_websocket()
 schemaless_over_websocket()
 statements_over_websocket()
+first_generation_statements()
+canned_rows()
 rest()
 print("all as it should be")

@@ -45,7 +45,9 @@ TEST(OfficialClients, WorkAgainstTheSandbox) {
     if (install.status != 0) GTEST_SKIP() << "the packages cannot be installed: " << install.output;
     std::filesystem::rename(fresh, packages);
   }
-  sandbox::Server server({});
+  sandbox::Server::Options options;
+  options.canned_rows = 100'000;
+  sandbox::Server server(options);
   const auto outcome = run("PYTHONPATH=" + shell_quoted(packages) + " timeout 60 python3 " + shell_quoted(script) +
                            " 127.0.0.1 " + std::to_string(server.port()));
   if (outcome.status == 77) GTEST_SKIP() << outcome.output;
