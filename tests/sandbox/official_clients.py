@@ -219,6 +219,83 @@ def canned_rows():
     same("taosws: all canned rows", sum(1 for _ in connection.query("select * from canned.rows")), 100_000)
 
 
+def consumers():
+    connection = taosws.connect(f"ws://root:taosdata@{HOST}:{PORT}")
+    connection.execute("create database subscribed vgroups 3 keep 36500")
+    connection.execute("use subscribed")
+    connection.execute("create table m (ts timestamp, v int, s nchar(8), d double) tags (g int)")
+    connection.execute("create topic whole with meta as database subscribed")
+    connection.execute("create topic asked as select ts, v, s, tbname from m where v < 1000")
+    for k in range(20):
+        connection.execute(f"insert into c{k} using m tags({k}) values({T0},{k},'中{k}',0.5)({T0 + 1},null,null,null)")
+        connection.execute(f"insert into c{k} values({T0 + 2},{1000 + k},'x',null)")
+
+    def consumer(group, topics, **more):
+        made = taosws.Consumer(
+            {
+                "td.connect.websocket.scheme": "ws",
+                "td.connect.ip": HOST,
+                "td.connect.port": PORT,
+                "td.connect.user": "root",
+                "td.connect.pass": "taosdata",
+                "group.id": group,
+                "client.id": "official",
+                "auto.offset.reset": "earliest",
+                "enable.auto.commit": "false",
+                "msg.with.table.name": "true",
+                **more,
+            }
+        )
+        made.subscribe(topics)
+        return made
+
+    def drain(reader, commit=True):
+        rows = []
+        while (message := reader.poll(timeout=0.1)) is not None:
+            for block in message:
+                rows += block.fetchall()
+            if commit:
+                reader.commit(message)
+        return rows
+
+    def offsets(reader, topic):
+        return {a.vg_id(): (a.offset(), a.begin(), a.end()) for t in reader.assignment() if t.topic() == topic
+                for a in t.assignments()}
+
+    reader = consumer("g", ["asked"])
+    same("taosws: consumer, list_topics", reader.list_topics(), ["asked"])
+    before = offsets(reader, "asked")
+    same("taosws: consumer, vgroups", len(before), 3)
+    same("taosws: consumer, nothing committed", {reader.committed("asked", v) for v in before}, {-2147467247})
+    rows = drain(reader)
+    same("taosws: consumer, rows of a query", sorted((r[1], r[2], r[3]) for r in rows),
+         sorted((k, f"中{k}", f"c{k}") for k in range(20)))
+    after = offsets(reader, "asked")
+    same("taosws: consumer, committed is the end", {v: reader.committed("asked", v) for v in after},
+         {v: reader.position("asked", v) for v in after})
+    connection.execute(f"insert into c1 values({T0 + 9},9,'neu',1)")
+    same("taosws: consumer, new rows", [r[1:] for r in drain(reader, commit=False)], [(9, "neu", "c1")])
+    reader.unsubscribe()
+    reader.close()
+    reader = consumer("g", ["asked"])
+    same("taosws: consumer, goes on behind its commit", [r[1:] for r in drain(reader)], [(9, "neu", "c1")])
+    for vgroup, (_, begin, end) in offsets(reader, "asked").items():
+        reader.seek("asked", vgroup, begin)
+        reader.commit_offset("asked", vgroup, end)
+        same("taosws: consumer, commit_offset", reader.committed("asked", vgroup), end)
+    same("taosws: consumer, after seek all comes again", len(drain(reader)), 21)
+    # Both hold vgroups of their own.
+    first, second = consumer("shared", ["whole"]), consumer("shared", ["whole"])
+    parts = [drain(first), drain(second)]
+    same("taosws: two consumers share a topic", (sum(map(len, parts)), all(parts)), (61, True))
+    raises("taosws: consumer, a missing topic", "0x03E1", lambda: consumer("g", ["nope"]))
+    raises("taosws: consumer, a wrong password", "init tscObj failed",
+           lambda: consumer("g", ["asked"], **{"td.connect.pass": "x"}))
+    for each in (reader, first, second):
+        each.unsubscribe()
+        each.close()
+
+
 def rest():
     connection = taosrest.connect(url=f"http://{HOST}:{PORT}", user="root", password="taosdata", database="official")
     same("taosrest: server version", connection.server_info, "3.3.7.5")
@@ -247,6 +324,7 @@ def rest():
 query_over_websocket()
 schemaless_over_websocket()
 statements_over_websocket()
+consumers()
 first_generation_statements()
 canned_rows()
 rest()
