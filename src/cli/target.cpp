@@ -81,8 +81,8 @@ void add_target_flags(CLI::App& command, TargetFlags& flags, DatabaseFlags datab
   command
       .add_option("--to", flags.to,
                   database == DatabaseFlags::with
-                      ? "ws://[user[:password]@]host[:port]/database, sandbox:DIRECTORY, or null:"
-                      : "ws://[user[:password]@]host[:port]/database, or sandbox:DIRECTORY")
+                      ? "ws://[user[:password]@]host[:port]/database (taos://: natively), sandbox:DIRECTORY, or null:"
+                      : "ws://[user[:password]@]host[:port]/database (taos://: natively), or sandbox:DIRECTORY")
       ->group(group);
   command.add_option("--password-file", flags.password_file, "File with the password (default: $PENSTOCK_PASSWORD)")
       ->group(group);
@@ -156,9 +156,6 @@ std::unique_ptr<Target> Target::resolve(const TargetFlags& flags) {
       if (const auto given = secret("PENSTOCK_PASSWORD", flags.password_file)) options.password = *given;
       else if (flags.ask_password) options.password = ask_secret("Password of " + options.user);
     }
-    if (options.transport != client::Transport::websocket)
-      throw Error(Errc::unsupported,
-                  fmt::format("--to {}: this version writes over WebSocket: ws:// or wss://", redact(to)));
   }
   take_tls_flags(flags, target->options_);
   // The address may say it too; a flag wins.
@@ -212,6 +209,11 @@ client::Connection Target::connect_without_database(const std::stop_token& stop,
 
 Target::Database Target::prepare_database(const std::function<data::Precision()>& needed, const std::stop_token& stop,
                                           const Say& say) {
+  if (options_.transport == client::Transport::rest)
+    throw Error(Errc::unsupported,
+                fmt::format("--to {}: REST carries SQL only and cannot bind rows; load over ws:// (port 6041) or "
+                            "natively over taos:// (port 6030)",
+                            redact(flags_.to)));
   auto connection = connect_without_database(stop, say);
   const std::string name = options_.database;
   const auto look = [&]() -> std::optional<Database> {

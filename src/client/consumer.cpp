@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "client/detail/consumer_backend.h"
+#include "client/detail/native_consumer.h"
 #include "client/detail/session.h"
 #include "client/detail/ws_consumer.h"
 
@@ -137,7 +138,7 @@ namespace {
 std::unique_ptr<ConsumerBackend> make_backend(ConsumerPlan plan) {
   switch (plan.options.transport) {
     case Transport::websocket: return std::make_unique<WsConsumer>(std::move(plan));
-    case Transport::native:
+    case Transport::native: return std::make_unique<NativeConsumer>(std::move(plan));
     case Transport::rest: break;
   }
   throw InterfaceError(

@@ -26,7 +26,8 @@ PROJECT = pathlib.Path(__file__).resolve().parents[2]
 DATASETS = PROJECT / "datasets"
 SCALE = float(os.environ.get("PENSTOCK_TEST_SCALE", "1"))
 
-OPTIONS = argparse.Namespace(program=None, generate=None, results=None, sanitized=False, python_clients=None)
+OPTIONS = argparse.Namespace(program=None, generate=None, results=None, sanitized=False, python_clients=None,
+                             standin=None, standin_old=None)
 
 # A time that every database of the tests takes: 2023-11-14T22:13:20Z.
 T0 = 1_700_000_000
@@ -344,9 +345,11 @@ def main():
     parser.add_argument("--results", type=pathlib.Path)
     parser.add_argument("--sanitized", action="store_true", help="memory is not that of the program alone")
     parser.add_argument("--python-clients", type=pathlib.Path, help="where the official clients are or may be installed")
+    parser.add_argument("--standin", type=pathlib.Path, help="the stand-in for TDengine's client library")
+    parser.add_argument("--standin-old", type=pathlib.Path, help="the same as an old one")
     parser.add_argument("names", nargs="*")
     arguments = parser.parse_args()
-    for name in ("program", "generate", "results", "python_clients"):
+    for name in ("program", "generate", "results", "python_clients", "standin", "standin_old"):
         value = getattr(arguments, name)
         setattr(OPTIONS, name, value.resolve() if value else None)
     OPTIONS.sanitized = arguments.sanitized

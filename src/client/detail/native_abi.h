@@ -102,4 +102,11 @@ struct TopicAssignment {
 static_assert(sizeof(TopicAssignment) == 32 && offsetof(TopicAssignment, current_offset) == 8 &&
               offsetof(TopicAssignment, begin) == 16 && offsetof(TopicAssignment, end) == 24);
 
+struct RawData {
+  void* raw;
+  std::uint32_t length;
+  std::uint16_t type;  // as Message::Raw
+};
+static_assert(sizeof(RawData) == 16 && offsetof(RawData, length) == 8 && offsetof(RawData, type) == 12);
+
 }  // namespace penstock::client::detail::native

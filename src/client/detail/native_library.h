@@ -79,7 +79,9 @@ namespace penstock::client::detail {
   X(tmq_vgroup_offset, tmq_get_vgroup_offset, std::int64_t, (native::Res*))                                           \
   X(tmq_error_text, tmq_err2str, const char*, (std::int32_t))                                                         \
   X(tmq_json_meta, tmq_get_json_meta, char*, (native::Res*))                                                          \
-  X(tmq_free_json_meta, tmq_free_json_meta, void, (char*))
+  X(tmq_free_json_meta, tmq_free_json_meta, void, (char*))                                                            \
+  X(tmq_raw, tmq_get_raw, std::int32_t, (native::Res*, native::RawData*))                                             \
+  X(tmq_free_raw, tmq_free_raw, void, (native::RawData))
 
 /// TDengine's own client library in this process. Loaded once for each path and never unloaded, for its threads run
 /// until the process ends; a program must not fork() after the first connection. Any thread; the functions are as

@@ -44,6 +44,34 @@ std::int64_t affected_rows(const NativeLibrary& library, native::Res* result) {
   return library.affected_rows64 != nullptr ? library.affected_rows64(result) : library.affected_rows(result);
 }
 
+std::vector<Field> fields_of(const NativeLibrary& library, native::Res* result) {
+  std::vector<Field> out;
+  const int count = library.field_count(result);
+  const auto* const extended = library.fields_e == nullptr ? nullptr : library.fields_e(result);
+  const auto* const plain = extended != nullptr ? nullptr : library.fields(result);
+  if (extended == nullptr && plain == nullptr) return out;
+  for (int i = 0; i < count; ++i) {
+    if (extended == nullptr) {
+      out.push_back({name_of(plain[i].name), static_cast<data::Type>(plain[i].type), plain[i].bytes, 0, 0});
+      continue;
+    }
+    const auto& field = extended[i];
+    const auto type = static_cast<data::Type>(field.type);
+    const bool decimal =
+        type == data::Type::decimal64 || type == data::Type::decimal128;  // for others it means nothing
+    out.push_back({name_of(field.name), type, field.bytes, decimal ? field.precision : std::uint8_t{0},
+                   decimal ? field.scale : std::uint8_t{0}});
+  }
+  return out;
+}
+
+data::Precision precision_of(const NativeLibrary& library, native::Res* result) {
+  const int precision = library.result_precision(result);
+  return precision == 1   ? data::Precision::microseconds
+         : precision == 2 ? data::Precision::nanoseconds
+                          : data::Precision::milliseconds;
+}
+
 NativeOutcome take_result(const std::shared_ptr<NativeConnection>& connection, native::Res* result,
                           const std::shared_ptr<NativeStatementHandle>& statement, std::int32_t fallback,
                           NativeAnswer& out) {
@@ -51,31 +79,13 @@ NativeOutcome take_result(const std::shared_ptr<NativeConnection>& connection, n
   if (result == nullptr) return last_outcome(library, fallback);
   auto handle = std::make_shared<NativeResultHandle>(connection, result, statement);
   if (const int code = library.error_code(result); code != 0) return outcome_of(code, library.error_text(result));
-  const int count = library.field_count(result);
-  if (count <= 0) {
+  if (library.field_count(result) <= 0) {
     out.affected_rows = affected_rows(library, result);
     return {};
   }
-  const auto size = static_cast<std::size_t>(count);
-  const auto* const extended = library.fields_e == nullptr ? nullptr : library.fields_e(result);
-  const auto* const plain = extended != nullptr ? nullptr : library.fields(result);
-  if (extended == nullptr && plain == nullptr) return last_outcome(library, 0x0110);
-  for (std::size_t i = 0; i < size; ++i) {
-    if (extended != nullptr) {
-      const auto& field = extended[i];
-      const auto type = static_cast<data::Type>(field.type);
-      const bool decimal =
-          type == data::Type::decimal64 || type == data::Type::decimal128;  // for others it means nothing
-      out.fields.push_back({name_of(field.name), type, field.bytes, decimal ? field.precision : std::uint8_t{0},
-                            decimal ? field.scale : std::uint8_t{0}});
-    } else {
-      out.fields.push_back({name_of(plain[i].name), static_cast<data::Type>(plain[i].type), plain[i].bytes, 0, 0});
-    }
-  }
-  const int precision = library.result_precision(result);
-  out.precision = precision == 1   ? data::Precision::microseconds
-                  : precision == 2 ? data::Precision::nanoseconds
-                                   : data::Precision::milliseconds;
+  out.fields = fields_of(library, result);
+  if (out.fields.empty()) return last_outcome(library, 0x0110);
+  out.precision = precision_of(library, result);
   out.handle = std::move(handle);
   return {};
 }

@@ -26,6 +26,10 @@ NativeOutcome take_result(const std::shared_ptr<NativeConnection>& connection, n
                           const std::shared_ptr<NativeStatementHandle>& statement, std::int32_t fallback,
                           NativeAnswer& out);
 
+/// The columns of a result; empty when the library does not tell them.
+std::vector<Field> fields_of(const NativeLibrary& library, native::Res* result);
+data::Precision precision_of(const NativeLibrary& library, native::Res* result);
+
 /// The number of rows that a statement without a result stored or changed.
 std::int64_t affected_rows(const NativeLibrary& library, native::Res* result);
 
