@@ -161,6 +161,15 @@ FaultAnswer fault_refusal(const FaultRule& rule, bool binary, std::string_view m
   return {false, text += '}'};
 }
 
+std::uint64_t fault_request_id(bool binary, std::string_view message) { return label_of(binary, message).request_id; }
+
+std::uint64_t fault_answered_id(std::string_view answer) {
+  const Json root = Json::parse(answer, nullptr, false);
+  if (!root.is_object()) return 0;
+  const auto found = root.find("req_id");
+  return found != root.end() && found->is_number_unsigned() ? found->get<std::uint64_t>() : 0;
+}
+
 std::string fault_spoil(FaultRule::Kind kind, bool binary, std::string answer) {
   switch (kind) {
     case FaultRule::Kind::truncate: answer.resize(answer.size() / 2); break;

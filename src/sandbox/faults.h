@@ -87,6 +87,9 @@ struct FaultAnswer {
   std::string payload;
 };
 FaultAnswer fault_refusal(const FaultRule& rule, bool binary, std::string_view message);
+/// The id of a request; 0 when it has none. Of a JSON answer.
+std::uint64_t fault_request_id(bool binary, std::string_view message);
+std::uint64_t fault_answered_id(std::string_view answer);
 /// What wrong_request_id, damage and truncate make of an answer. The same bytes are damaged in the same way each time.
 std::string fault_spoil(FaultRule::Kind kind, bool binary, std::string answer);
 /// Body of an HTTP refusal in the endpoint's shape. `status` is set to what goes with it.

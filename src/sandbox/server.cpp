@@ -22,6 +22,7 @@
 #include "base/text.h"
 #include "sandbox/canned_source.h"
 #include "sandbox/http_message.h"
+#include "sandbox/server_answers.h"
 #include "sandbox/server_rest.h"
 #include "sandbox/server_tmq.h"
 #include "sandbox/server_ws.h"
@@ -35,11 +36,6 @@ constexpr std::size_t kWaitingRequests = 16;
 
 /// How long a request to HTTP may stay without an answer on purpose; longer than any client waits.
 constexpr std::chrono::minutes kSilence{10};
-
-/// Kinds of faults that need the answer.
-bool is_carried_out(FaultRule::Kind kind) {
-  return kind != FaultRule::Kind::drop && kind != FaultRule::Kind::silence && kind != FaultRule::Kind::refuse;
-}
 
 /// A file descriptor that is closed.
 class Descriptor {
@@ -357,13 +353,12 @@ class Server::Impl {
   void serve_websocket(Socket& socket, bool deflate, Dialogue& dialogue, std::string_view endpoint) {
     WsStream stream(socket, deflate, {options_.ping_every, options_.silence});
     BoundedQueue<WsMessage> waiting(kWaitingRequests);
-    dialogue.begin([&stream](const Dialogue::Reply& reply) {
-      reply.binary ? stream.send_binary(reply.payload, reply.tail) : stream.send_text(reply.payload);
-    });
+    WsAnswers answers(stream, socket, faults_, std::string(endpoint));
+    dialogue.begin([&answers](const Dialogue::Reply& reply) { answers.send_later(reply); });
     // This thread goes on reading, so PINGs are answered while a statement runs.
     std::jthread worker([&] {
       try {
-        answer_requests(stream, waiting, dialogue, endpoint);
+        answer_requests(answers, waiting, dialogue);
       } catch (const std::exception& error) {
         log(LogLevel::warning, fmt::format("sandbox: a connection was ended: {}", error.what()));
       }
@@ -381,7 +376,7 @@ class Server::Impl {
   /// False: the connection is over.
   bool answer_http(Socket& socket, const HttpRequest& request) {
     const auto fault = faults_.on_http(request.path, request.method, request.body);
-    const bool carried_out = !fault || fault->when == FaultRule::When::after || is_carried_out(fault->kind);
+    const bool carried_out = !fault || fault->when == FaultRule::When::after || needs_answer(fault->kind);
     HttpResponse response;
     if (carried_out) {
       const Turn turn(turnstile_);
@@ -406,33 +401,14 @@ class Server::Impl {
     return write_response(socket, &request, response);
   }
 
-  void answer_requests(WsStream& stream, BoundedQueue<WsMessage>& waiting, Dialogue& dialogue,
-                       std::string_view endpoint) {
+  void answer_requests(WsAnswers& answers, BoundedQueue<WsMessage>& waiting, Dialogue& dialogue) {
+    const auto handle = [&](WsMessage message) {
+      const Turn turn(turnstile_);
+      return dialogue.handle(std::move(message));
+    };
     // What a client sent before it went away is carried out; what waits when the server stops is not.
     while (auto message = waiting.pop({})) {
-      if (stopping_) return;
-      const auto fault = faults_.on_message(endpoint, message->binary, message->payload);
-      std::optional<Dialogue::Reply> reply;
-      if (fault && fault->kind == FaultRule::Kind::refuse) {
-        auto refusal = fault_refusal(*fault, message->binary, message->payload);
-        reply = Dialogue::Reply{refusal.binary, std::move(refusal.payload), {}};
-      }
-      if (!fault || fault->when == FaultRule::When::after || is_carried_out(fault->kind)) {
-        const Turn turn(turnstile_);
-        auto answer = dialogue.handle(std::move(*message));
-        if (!reply) reply = std::move(answer);
-      }
-      if (fault) {
-        if (fault->kind == FaultRule::Kind::drop) return;
-        if (fault->kind == FaultRule::Kind::silence) continue;
-        if (fault->kind == FaultRule::Kind::delay && !faults_.wait(fault->wait)) return;
-        if (reply && fault->kind != FaultRule::Kind::refuse && fault->kind != FaultRule::Kind::delay) {
-          reply->payload = fault_spoil(fault->kind, reply->binary, reply->payload.append(reply->tail));
-          reply->tail = {};
-        }
-      }
-      if (!reply) continue;
-      if (!(reply->binary ? stream.send_binary(reply->payload, reply->tail) : stream.send_text(reply->payload))) return;
+      if (stopping_ || !answers.answer(std::move(*message), handle)) return;
     }
   }
 

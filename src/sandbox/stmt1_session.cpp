@@ -61,6 +61,21 @@ Outline outline_of(std::string_view sql) {
   return outline;
 }
 
+/// The statement with a placeholder for each value of its first row.
+std::string with_placeholders(std::string_view sql) {
+  const auto tokens = tokenize(sql);
+  const auto values = std::find_if(tokens.begin(), tokens.end(), [](const Token& token) { return token.is("values"); });
+  if (values == tokens.end()) return std::string(sql);
+  std::string marks = "?";
+  int depth = 0;
+  for (auto token = values + 1; token != tokens.end(); ++token) {
+    if (token->is("(")) ++depth;
+    if (token->is(",") && depth == 1) marks += ",?";
+    if (token->is(")") && --depth == 0) break;
+  }
+  return std::string(sql.substr(0, values->at)) + "values (" + marks + ")";
+}
+
 /// `db.table` as identifiers that SQL reads as they are: a bound name keeps its case.
 std::string quoted_name(std::string_view name) {
   if (name.find('`') != std::string_view::npos || name.find('\'') != std::string_view::npos) return std::string(name);
@@ -323,7 +338,16 @@ std::vector<PreparedField> Stmt1Statement::tag_fields(Session& session) {
 }
 
 std::vector<PreparedField> Stmt1Statement::column_fields(Session& session) {
-  return state_->fields(session, PreparedField::Bind::column);
+  auto& s = *state_;
+  auto found = s.fields(session, PreparedField::Bind::column);
+  // The server tells the columns of an insert without placeholders too.
+  if (found.empty() && !s.outline.name_at) {
+    const auto complete = session.prepare(with_placeholders(s.sql));
+    for (const auto& field : session.fields(*complete)) {
+      if (field.bind == PreparedField::Bind::column) found.push_back(field);
+    }
+  }
+  return found;
 }
 
 std::vector<PreparedField> Stmt1Statement::expected_tags(Session& session) {

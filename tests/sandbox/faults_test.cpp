@@ -175,6 +175,48 @@ TEST_F(FaultsTest, StopEndsWaits) {
   EXPECT_FALSE(client->receive().has_value());
 }
 
+/// Polls are answered out of turn: their faults wait for the answers.
+TEST_F(FaultsTest, ReachesPollsThatAreAnsweredLater) {
+  auto client = logged_in();
+  for (const auto* sql :
+       {"create database topical wal_retention_period 3600", "use topical", "create table t (ts timestamp, v int)",
+        "create topic tp as select * from t", "insert into t values (1700000000000, 1)"}) {
+    ASSERT_EQ(Json::parse(client->ask(query(sql)))["code"], 0) << sql;
+  }
+  WsTestClient consumer(server.port(), "/rest/tmq");
+  const Json subscribe = {{"action", "subscribe"},
+                          {"args",
+                           {{"req_id", 1},
+                            {"user", "root"},
+                            {"password", "taosdata"},
+                            {"group_id", "g"},
+                            {"offset_reset", "earliest"},
+                            {"topics", {"tp"}}}}};
+  ASSERT_EQ(Json::parse(consumer.ask(subscribe.dump()))["code"], 0);
+  const auto poll = [](int id) {
+    return Json{{"action", "poll"}, {"args", {{"req_id", id}, {"blocking_time", 50}}}}.dump();
+  };
+  auto late = rule(Kind::delay, "/rest/tmq", "poll");
+  late.wait = 30ms;
+  auto refusal = rule(Kind::refuse, "/rest/tmq", "poll", When::after);
+  auto wrong = rule(Kind::wrong_request_id, "/rest/tmq", "poll");
+  auto drop = rule(Kind::drop, "/rest/tmq", "poll", When::after);
+  refusal.first = 2;
+  wrong.first = 3;
+  drop.first = 4;
+  server.faults().set({late, refusal, wrong, drop});
+  EXPECT_EQ(Json::parse(consumer.ask(poll(11)))["req_id"], 11);
+  const auto refused = Json::parse(consumer.ask(poll(12)));
+  EXPECT_EQ(refused["code"], 0x0118);
+  EXPECT_EQ(refused["req_id"], 12);
+  const auto other = Json::parse(consumer.ask(poll(13)));
+  EXPECT_EQ(other["code"], 0);
+  EXPECT_NE(other["req_id"], 13);
+  EXPECT_EQ(consumer.ask(poll(14)), "");
+  EXPECT_TRUE(consumer.ended());
+  EXPECT_EQ(server.faults().applied(), 4u);
+}
+
 TEST(FaultRules, AreTakenFromTheOptions) {
   sandbox::Server::Options options;
   options.faults.push_back(rule(Kind::drop, "/rest/sql", "POST"));

@@ -440,7 +440,7 @@ TEST_P(WireReplay, AgreesWithTheRecord) {
   }
 }
 
-// What is missing and why: get_col_fields of an insert without placeholders shows none (stmt1); the later adapter's
+// What is missing and why: the later adapter's
 // engine could not carry out stmt2_bind_exec, this one does, and lacks get_connection_info
 // (stmt2_bind_exec_later_adapter); explain, topics and windows are not supported (query_updates,
 // query_errors); a DECIMAL made by CAST has its declared width (rest_sql); rows made "now" differ (schemaless_telnet);
@@ -452,7 +452,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"connect_legacy_endpoints", 37}, Case{"query_types_ms", 134}, Case{"query_types_us", 134},
                     Case{"query_types_ns", 134}, Case{"query_updates", 84}, Case{"query_result_ids", 54},
                     Case{"query_errors", 181}, Case{"query_10000_rows", 32}, Case{"schemaless_line", 212},
-                    Case{"stmt1", 292}, Case{"stmt1_hazards", -1}, Case{"client_python_ws_stmt", 53},
+                    Case{"stmt1", 293}, Case{"stmt1_hazards", -1}, Case{"client_python_ws_stmt", 53},
                     Case{"client_node_stmt", 32}, Case{"stmt2", 322}, Case{"stmt2_types_ms", 79},
                     Case{"stmt2_types_us", 25}, Case{"stmt2_types_ns", 25}, Case{"stmt2_errors", 366},
                     Case{"stmt2_bind_exec_3375", 30}, Case{"stmt2_bind_exec_later_adapter", 26, true},
