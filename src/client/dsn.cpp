@@ -191,6 +191,7 @@ class Reader {
     else if (name == "app") out_.application = value.substr(0, 23);
     else if (name == "config_dir") out_.config_directory = value;
     else if (name == "library") out_.library = value;
+    else if (name == "login_token") out_.login_token = read_bool(name, value);
     else if (name == "reconnect") out_.reconnect = read_bool(name, value);
     else if (name == "compression") out_.compression = read_bool(name, value);
     else if (name == "request_timeout") out_.request_timeout = read_duration(name, value);
@@ -205,7 +206,8 @@ class Reader {
     } else {
       wrong(fmt::format(
           "the option '{}' is unknown; known are token, bearer_token, totp_code, tls_verify, tls_ca, tls_cert, "
-          "tls_key, compression, timezone, app, connect_timeout, request_timeout, reconnect, config_dir, library",
+          "tls_key, compression, timezone, app, connect_timeout, request_timeout, reconnect, login_token, config_dir, "
+          "library",
           printable(name)));
     }
   }

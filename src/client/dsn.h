@@ -43,12 +43,14 @@ struct Options {
   std::string ca_file;                   ///< PEM; "" = the system's authorities
   std::string certificate_file;          ///< PEM chain of this client
   std::string key_file;                  ///< PEM
-  bool compression = false;              ///< permessage-deflate
+  bool compression = false;              ///< permessage-deflate; REST: gzip
   std::string time_zone;                 ///< "" = the server's
   std::string application = "penstock";  ///< at most 23 bytes, seen in SHOW CONNECTIONS
   /// A connection that was lost is made again by the next call (of execute, query, insert_schemaless, prepare and of a
   /// Statement). What was under way fails all the same: whether it was carried out is not known.
   bool reconnect = true;
+  /// REST: log in once for a token (/rest/login) instead of sending user and password with every request.
+  bool login_token = false;
   std::string config_directory;  ///< native: of taos.cfg; "" = the client's own
   std::string library;           ///< native: path of the client library; "" = libtaos.so where the loader finds it
   /// TCP, TLS and WebSocket upgrade of one endpoint; what is no adapter is recognised within it.
@@ -71,7 +73,8 @@ struct Options {
   /// IPv4, IPv6 in brackets. Ports default to 6041 (wss and https to another host than this: 443; taos: 6030). User,
   /// password, database and values may be percent-encoded. Options: token, bearer_token, totp_code, tls_verify
   /// (none|ca|full), tls_ca, tls_cert, tls_key, compression (true|false), timezone, app, connect_timeout,
-  /// request_timeout (10s, 500ms), reconnect (true|false), config_dir, library.
+  /// request_timeout (10s, 500ms), reconnect (true|false), login_token (true|false), config_dir,
+  /// library.
   ///
   /// Throws Error(Errc::config) that names what is wrong and shows no secret.
   static Options parse(std::string_view dsn);

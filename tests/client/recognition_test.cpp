@@ -166,9 +166,8 @@ TEST(Recognition, OtherEndpointsAreTried) {
   expect_failure("ws://" + dead + "," + dead, Errc::unreachable, {"; and "});
 }
 
-TEST(Recognition, OtherTransportsAreRefusedForNow) {
-  for (const std::string dsn : {"taos://h/db", "http://h/db"})
-    EXPECT_THROW(Connection::open(Options::parse(dsn)), InterfaceError);
+TEST(Recognition, AClientLibraryThatIsNotThereIsMissed) {
+  EXPECT_THROW(Connection::open("taos://h/db?library=/nowhere/libtaos.so"), InterfaceError);
 }
 
 }  // namespace

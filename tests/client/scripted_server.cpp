@@ -154,6 +154,15 @@ std::string Peer::read_head() {
   return head_;
 }
 
+std::string Peer::read_body() {
+  const auto length = header_value(head_, "Content-Length");
+  const std::size_t bytes = length.empty() ? 0 : std::stoul(length);
+  fill(bytes);
+  auto body = in_.substr(0, bytes);
+  in_.erase(0, bytes);
+  return body;
+}
+
 bool Peer::upgrade(bool allow_deflate) {
   read_head();
   const auto key = header_value(head_, "Sec-WebSocket-Key");

@@ -41,6 +41,8 @@ class Peer {
   // --- HTTP ---
   /// Reads a request head, with its empty line.
   std::string read_head();
+  /// The body of that request, as long as its Content-Length says.
+  std::string read_body();
   /// Answers the upgrade as the adapter does; false when the client asked for none. Deflate when `allow_deflate` and
   /// the client offers it. The request line is kept.
   bool upgrade(bool allow_deflate = false);

@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "client/detail/native_session.h"
+#include "client/detail/rest_session.h"
 #include "client/detail/statement_batch.h"
 #include "client/detail/statement_sql.h"
 #include "client/detail/ws_session.h"
@@ -27,15 +28,11 @@ bool StatementState::usable() const noexcept {
 
 std::shared_ptr<Session> Session::make(Options options) {
   switch (options.transport) {
-    case Transport::websocket: return std::make_shared<WsSession>(std::move(options));
     case Transport::native: return std::make_shared<NativeSession>(std::move(options));
-    case Transport::rest: break;
+    case Transport::rest: return std::make_shared<RestSession>(std::move(options));
+    case Transport::websocket: break;
   }
-  throw InterfaceError(
-      Errc::unsupported,
-      fmt::format("cannot connect to {}: only ws://, wss:// and taos:// addresses are supported so far",
-                  options.display()),
-      Place{options.display(), "connect", 0});
+  return std::make_shared<WsSession>(std::move(options));
 }
 
 void Session::open(std::size_t first) {
