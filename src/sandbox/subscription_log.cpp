@@ -64,14 +64,21 @@ ChangeLog::ChangeLog(Database& database, std::shared_ptr<ChangeSignal> signal, L
 void ChangeLog::take_stock(Database& database) {
   std::int64_t rows = static_cast<std::int64_t>(database.children.size());
   for (const auto& [id, child] : database.children) rows += child->rows;
-  if (rows > limits_.rows_at_start) {
-    refuse(0x2600,
-           fmt::format("a topic on database `{}` with {} rows is not supported by the sandbox, which keeps what "
-                       "consumers may read in memory (at most {} rows when the topic is made): make the topic "
-                       "before the rows are written",
-                       name_, rows, limits_.rows_at_start));
-  }
   append_to_all(Change{});
+  if (rows > limits_.rows_at_start) {
+    if (limits_.stock == Limits::Stock::needed) {
+      refuse(0x2600,
+             fmt::format("a topic on database `{}` with {} rows is not supported by the sandbox, which keeps what "
+                         "consumers may read in memory (at most {} rows when the topic is made): make the topic "
+                         "before the rows are written",
+                         name_, rows, limits_.rows_at_start));
+    }
+    log(LogLevel::warning,
+        fmt::format("sandbox: database `{}` has {} rows, too many to give them to consumers again: they get what is "
+                    "written from now on",
+                    name_, rows));
+    return;
+  }
   // Tables in the order in which they were made.
   for (const auto& [id, table] : database.tables) {
     if (!table->super) continue;

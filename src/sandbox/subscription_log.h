@@ -69,8 +69,10 @@ struct Change {
 class ChangeLog {
  public:
   struct Limits {
-    std::int64_t rows_at_start = 1'000'000;      ///< more in the store: no log is made
+    std::int64_t rows_at_start = 1'000'000;      ///< that the store may have, see Stock
     std::size_t bytes = std::size_t{512} << 20;  ///< of all vgroups; the oldest changes go
+    /// What happens to more: the log is refused, or begins without what the store has, with a warning.
+    enum class Stock { needed, if_it_fits } stock = Stock::needed;
   };
   /// Begins with what the database has. Throws RefusalError when that is too much.
   ChangeLog(Database& database, std::shared_ptr<ChangeSignal> signal, Limits limits);

@@ -603,6 +603,8 @@ TEST(ChangeLog, KeepsToItsLimits) {
   child.rows = 10;
   auto& rows = database.add_child(std::move(child));
   EXPECT_THROW(ChangeLog(database, signal, {.rows_at_start = 10, .bytes = 1 << 20}), RefusalError);
+  ChangeLog::Limits lenient{.rows_at_start = 10, .bytes = 1 << 20, .stock = ChangeLog::Limits::Stock::if_it_fits};
+  EXPECT_EQ(ChangeLog(database, signal, lenient).vgroup(0).end(), 1);
   rows.rows = 0;
   database.changes =
       std::make_unique<ChangeLog>(database, signal, ChangeLog::Limits{.rows_at_start = 10, .bytes = 20'000});

@@ -143,8 +143,10 @@ class TmqReplay {
       // An answer where none belongs would stand in the place of the next one.
       return;
     }
+    if (kind == "pong") return;  // its place among the answers never counts
     ++total;
-    const auto got = peer.receive();
+    auto got = peer.receive();
+    while (got && got->opcode == WsTestClient::kPong) got = peer.receive();
     if (kind == "eof") {
       if (!got && peer.ended()) ++same;
       else differ("the end of the connection", got ? got->payload : "(nothing)");
@@ -177,7 +179,7 @@ class TmqReplay {
 
   /// 2 the same, 1 the same error code, 0 another answer.
   int compare_text(Json a, Json b, std::string& why) {
-    if (!b.is_object()) return 0;
+    if (!b.is_object() || a.value("have_message", false) != b.value("have_message", false)) return 0;
     for (auto* const json : {&a, &b}) {
       if (json->contains("timing")) (*json)["timing"] = 0;
       if (json->contains("version")) (*json)["version"] = "";
@@ -319,11 +321,14 @@ TEST_P(TmqReplayTest, AgreesWithTheRecord) {
   EXPECT_GE(replay.same + replay.same_code, GetParam().floor);
 }
 
-// What is missing and why: with msg_consume_rawdata the real server cuts its messages at changes of tables by rules of
-// its own (tmq_db_and_stable_topics: the three polls of one consumer, and what follows from them).
+// What is missing and why: a poll right behind a seek gives the rows at once, where the official clients of the real
+// server first wait in vain for one that was under way (client_*).
+// With msg_consume_rawdata the real server cuts its messages at changes of tables by rules of its own
+// (tmq_db_and_stable_topics: the three polls of one consumer, and what follows from them).
 INSTANTIATE_TEST_SUITE_P(Records, TmqReplayTest,
                          testing::Values(Case{"tmq_query_topic", 100}, Case{"tmq_offsets", 60}, Case{"tmq_errors", 78},
-                                         Case{"tmq_db_and_stable_topics", 308}),
+                                         Case{"tmq_db_and_stable_topics", 308}, Case{"client_python_ws_tmq", 29},
+                                         Case{"client_node_tmq", 34}),
                          [](const auto& one) { return std::string(one.param.file); });
 
 }  // namespace
