@@ -60,8 +60,9 @@ void copy_fixed(sandbox::BoundColumn& column, void* buffer, const std::int32_t* 
   if (buffer == nullptr) fail_parameters();
   auto* const values = static_cast<char*>(buffer);
   const bool decimal = column.type == Type::decimal64 || column.type == Type::decimal128;
-  const std::int32_t first = rows == 1 && lengths != nullptr ? length_at(lengths, 0) : -1;
-  if (decimal && first >= 0 && first < static_cast<int>(size)) {
+  // Of other types nobody reads lengths, and clients leave there what they like.
+  const std::int32_t first = decimal && rows == 1 && lengths != nullptr ? length_at(lengths, 0) : -1;
+  if (first >= 0 && first < static_cast<int>(size)) {
     column.data.assign(values, static_cast<std::size_t>(first));
     column.data.resize(size, '\0');
     return;
