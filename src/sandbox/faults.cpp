@@ -205,19 +205,16 @@ std::string fault_spoil(FaultRule::Kind kind, bool binary, std::string answer) {
 }
 
 std::string fault_http_body(const FaultRule& rule, std::string_view path, int& status) {
-  // A code that is an HTTP status is one; engine codes go into bodies.
-  const bool is_status = rule.code >= 400 && rule.code < 600;
-  std::string text;
-  if (path.starts_with("/influxdb/") || path.starts_with("/opentsdb/")) {
-    status = is_status ? rule.code : 500;
-    const auto message = is_status ? rule.text : fmt::format("[0x{:x}] {}", rule.code, rule.text);
-    text = path.starts_with("/influxdb/") ? "{\"code\":\"internal error\",\"message\":"
-                                          : fmt::format("{{\"code\":{},\"message\":", status);
-    append_json_text(text, message);
-    return text += '}';
+  const bool influx = path.starts_with("/influxdb/");
+  if (!influx && !path.starts_with("/opentsdb/")) {
+    status = rule.http_status == 0 ? 200 : rule.http_status;
+    return rest_error(rule.code, rule.text, 0);
   }
-  status = is_status ? rule.code : 200;
-  return rest_error(is_status ? 0xFFFF : rule.code, rule.text, 0);
+  status = rule.http_status == 0 ? 500 : rule.http_status;
+  std::string text =
+      influx ? "{\"code\":\"internal error\",\"message\":" : fmt::format("{{\"code\":{},\"message\":", status);
+  append_json_text(text, fmt::format("[0x{:x}] {}", rule.code, rule.text));
+  return text += '}';
 }
 
 }  // namespace penstock::sandbox

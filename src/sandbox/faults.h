@@ -36,6 +36,8 @@ struct FaultRule {
   std::uint64_t first = 1;  ///< which of the matching requests is the first to suffer, counted from 1 when it was set
   std::uint64_t times = 1;  ///< how many from it on; 0: all
   std::int32_t code = 0x0118;
+  /// Of a refusal over HTTP; 0: 200 below /rest, 500 for the endpoints that write, 503 for an upgrade.
+  int http_status = 0;
   std::string text = "refused by the test";
   std::chrono::milliseconds wait{0};
 };

@@ -330,7 +330,7 @@ class Server::Impl {
         if (const auto fault = faults_.on_connect(request->path)) {
           if (fault->kind == FaultRule::Kind::delay && !faults_.wait(fault->wait)) return;
           if (fault->kind == FaultRule::Kind::refuse) {
-            const int status = fault->code >= 300 && fault->code < 600 ? fault->code : 503;
+            const int status = fault->http_status == 0 ? 503 : fault->http_status;
             write_response(socket, &*request, upgrade_error(status, fault->text + "\n"));
             return;
           }

@@ -5,7 +5,8 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <chrono>
+#include <cstdlib>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -77,6 +78,26 @@ double status_line(std::string_view name) {
   return 0;
 }
 
+/// When this process began, seconds since the epoch.
+double start_time() {
+  std::ifstream in("/proc/self/stat");
+  std::string line;
+  std::getline(in, line);
+  // The 22nd word, the 20th behind the name in parentheses: clock ticks from the start of the system.
+  auto at = line.rfind(')');
+  for (int word = 0; word < 20 && at != std::string::npos; ++word) at = line.find(' ', at + 1);
+  if (at == std::string::npos) return 0;
+  const double ticks = std::strtod(line.c_str() + at, nullptr);
+  timespec up{};
+  ::clock_gettime(CLOCK_BOOTTIME, &up);
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  const auto seconds_of = [](const timespec& time) {
+    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) / 1e9;
+  };
+  return seconds_of(now) - seconds_of(up) + ticks / static_cast<double>(::sysconf(_SC_CLK_TCK));
+}
+
 double value_of(std::string_view name) {
   if (name == "process_cpu_seconds_total") {
     rusage usage{};
@@ -102,11 +123,7 @@ double value_of(std::string_view name) {
   if (name == "process_virtual_memory_max_bytes") return -1;
   if (name == "go_threads") return status_line("Threads:");
   if (name == "go_sched_gomaxprocs_threads") return static_cast<double>(::sysconf(_SC_NPROCESSORS_ONLN));
-  if (name == "process_start_time_seconds") {
-    static const double since = static_cast<double>(
-        std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count());
-    return since;
-  }
+  if (name == "process_start_time_seconds") return start_time();
   if (name == "promhttp_metric_handler_requests_in_flight") return 1;
   return 0;
 }

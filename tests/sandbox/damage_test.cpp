@@ -218,6 +218,49 @@ TEST_F(Damage, BindExec) {
   EXPECT_GT(codes["65535"], 100);
 }
 
+/// The endpoints before /ws know a part of the actions; whatever comes, they answer or keep silent, and go on.
+TEST_F(Damage, OlderEndpoints) {
+  using Endpoint = sandbox::WsDialogue::Endpoint;
+  std::mt19937_64 random(12);
+  const std::string login = request("conn", {{"user", "root"}, {"password", "taosdata"}, {"db", "dmg"}});
+  const std::string requests[] = {
+      login,
+      request("query", {{"sql", "select * from st"}}),
+      request("fetch", {{"id", 1}}),
+      request("fetch_block", {{"id", 1}}),
+      request("insert", {{"protocol", 1}, {"precision", "ms"}, {"data", "m,t=a f=1i64 1626006833639"}}),
+      request("init", Json::object()),
+      request("prepare", {{"stmt_id", 1}, {"sql", "insert into st values(?,?,?)"}}),
+      request("bind", {{"stmt_id", 1}, {"columns", {{1}, {2}, {"x"}}}}),
+      request("close", {{"stmt_id", 1}}),
+      request("version", Json::object())};
+  int silent = 0;
+  int answered = 0;
+  for (const auto endpoint : {Endpoint::rest_ws, Endpoint::rest_stmt, Endpoint::rest_schemaless}) {
+    sandbox::WsDialogue::Options options;
+    options.endpoint = endpoint;
+    for (int round = 0; round < 40; ++round) {
+      sandbox::WsDialogue old(*engine, options);
+      if (round % 4 != 0) {
+        EXPECT_TRUE(old.handle({false, login}).has_value());
+      }
+      for (int i = 0; i < 30; ++i) {
+        const bool binary = random() % 5 == 0;
+        std::string message = requests[random() % std::size(requests)];
+        if (binary) {
+          message.assign(24, '\0');
+          wire::store<std::uint64_t>(message.data() + 16, random() % 12);
+          message += block_of_every_type();
+        }
+        if (random() % 3 != 0) message = damaged(message, random, 0);
+        ++(old.handle({binary, message}) ? answered : silent);
+      }
+    }
+  }
+  EXPECT_GT(silent, 100);
+  EXPECT_GT(answered, 100);
+}
+
 /// Whatever the bytes are, the decoders give columns as long as the block says, or refuse.
 TEST(DamagedBlocks, DecodeOrAreRefused) {
   std::mt19937_64 random(10);

@@ -154,13 +154,23 @@ TEST_F(FaultsTest, MatchesBytesOfTheRequest) {
 
 TEST_F(FaultsTest, RefusesAndDropsConnections) {
   auto busy = rule(Kind::refuse, "/ws", "connect");
-  busy.code = 503;
-  server.faults().set({busy, rule(Kind::drop, "/rest/stmt", "connect"), rule(Kind::drop, "/rest/sql", "")});
+  auto moved = busy;
+  moved.first = 2;
+  moved.http_status = 404;
+  auto full = rule(Kind::refuse, "/rest/sql", "");
+  full.first = 3;
+  full.http_status = 503;
+  server.faults().set(
+      {busy, moved, full, rule(Kind::drop, "/rest/stmt", "connect"), rule(Kind::drop, "/rest/sql", "")});
   EXPECT_EQ(WsTestClient(server.port(), "/ws", upgrade_headers()).upgrade.status, 503);
+  EXPECT_EQ(WsTestClient(server.port(), "/ws", upgrade_headers()).upgrade.status, 404);
   EXPECT_EQ(WsTestClient(server.port(), "/ws", upgrade_headers()).upgrade.status, 101);
   EXPECT_EQ(WsTestClient(server.port(), "/rest/stmt", upgrade_headers()).upgrade.status, 0);
   EXPECT_EQ(http(server.port(), "POST", "/rest/sql", kBasic, "select 1").status, 0);
   EXPECT_EQ(http(server.port(), "POST", "/rest/sql", kBasic, "select 1").status, 200);
+  const auto refused = http(server.port(), "POST", "/rest/sql", kBasic, "select 1");
+  EXPECT_EQ(refused.status, 503);
+  EXPECT_EQ(Json::parse(refused.body)["code"], 0x0118);
 }
 
 TEST_F(FaultsTest, StopEndsWaits) {

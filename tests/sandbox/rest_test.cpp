@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <limits>
+#include <map>
 #include <random>
 
 #include "sandbox/http_message.h"
@@ -220,6 +221,53 @@ TEST_F(Rest, SurvivesDamagedRequests) {
       if (some->empty()) break;
     }
   }
+  EXPECT_EQ(http(server_.port(), "GET", "/-/ping").status, 200);
+}
+
+/// Bodies and parameters of the endpoints that write, damaged: an answer each, and the server goes on.
+TEST_F(Rest, WritesSurviveDamage) {
+  const Headers headers = {{"Authorization", "Basic cm9vdDp0YW9zZGF0YQ=="},
+                           {"Content-Type", "multipart/form-data; boundary=b"}};
+  const auto post = [&](std::string_view target, std::string_view body) {
+    return http(server_.port(), "POST", target, headers, body);
+  };
+  post("/rest/sql", "create database dmg keep 36500");
+  post("/rest/sql", "create table dmg.t (ts timestamp, v int, s varchar(8))");
+  const struct {
+    const char* target;
+    std::string body;
+  } requests[] = {
+      {"/influxdb/v1/write?db=dmg&precision=ms&ttl=1",
+       "m,t=a v=1,s=\"x y\",b=true 1626006833639\nm,t=b v=2 1626006833640"},
+      {"/opentsdb/v1/put/telnet/dmg?ttl=2", "put sys.cpu 1626006833639 1.5 host=a\nsys.cpu 1626006833640 2 host=b"},
+      {"/opentsdb/v1/put/json/dmg", R"([{"metric":"sj","timestamp":1626006833,"value":18,"tags":{"host":"web01"}}])"},
+      {"/rest/upload?db=dmg&table=t",
+       "--b\r\nContent-Disposition: form-data; "
+       "name=\"data\"\r\n\r\n1700000000000,1,\"a\"\"b\"\n1700000000001,,\r\n--b--"},
+      {"/rest/sql/dmg/vgid", R"(["t1","t2"])"},
+  };
+  std::mt19937 random(11);
+  std::map<int, int> statuses;
+  for (const auto& [target, good] : requests) {
+    ASSERT_LT(post(target, good).status, 300) << target;
+    for (int i = 0; i < 150; ++i) {
+      std::string body = good;
+      for (std::size_t k = 0, n = 1 + random() % 3; k < n && !body.empty(); ++k) {
+        const std::size_t at = random() % body.size();
+        switch (random() % 4) {
+          case 0: body[at] = static_cast<char>(random()); break;
+          case 1: body.erase(at, random() % 8); break;
+          case 2: body.resize(at); break;
+          default: body.insert(at, std::size_t{1 + random() % 3}, "\"\\,{}[]\n\0"[random() % 10]);
+        }
+      }
+      const auto reply = post(target, body);
+      ASSERT_NE(reply.status, 0) << target << ": " << body;
+      ++statuses[reply.status];
+    }
+  }
+  EXPECT_GT(statuses[204] + statuses[200], 50);
+  EXPECT_GT(statuses[500] + statuses[400], 50);
   EXPECT_EQ(http(server_.port(), "GET", "/-/ping").status, 200);
 }
 
