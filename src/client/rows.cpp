@@ -37,6 +37,18 @@ std::string hex(std::string_view bytes) {
   return out;
 }
 
+Place place_of(const detail::ResultState& result) {
+  return {result.session ? result.session->endpoint() : std::string(), "fetch", 0};
+}
+
+// The block of the current row; its row is not known to be there before the first next().
+const wire::Block& current(const detail::ResultState& result) {
+  if (!result.block || result.row == 0)
+    throw InterfaceError(Errc::unsupported, "there is no current row: read cells only after next() returned true",
+                         Place{{}, "read", 0});
+  return *result.block;
+}
+
 }  // namespace
 
 std::string time_text(Timestamp time, std::string_view zone_name) {
@@ -93,19 +105,27 @@ bool Rows::next_block() {
       result.finished = true;
       break;
     }
-    result.block = wire::Block::decode(bytes);
+    try {
+      result.block = wire::Block::decode(bytes);
+    } catch (const Error& error) {
+      throw ResultError(Errc::protocol, error.what(), place_of(result));
+    }
     if (result.block->columns() != result.fields.size())
       throw ResultError(
           Errc::protocol,
           fmt::format("a block of {} columns came for a result of {}", result.block->columns(), result.fields.size()),
-          Place{result.session ? result.session->endpoint() : std::string(), "fetch", 0});
+          place_of(result));
     if (result.block->rows() > 0) return true;
     result.block.reset();
   }
   return false;
 }
 
-const wire::Block& Rows::block() const { return state_->block.value(); }
+const wire::Block& Rows::block() const {
+  if (!state_->block)
+    throw InterfaceError(Errc::unsupported, "there is no block: call next_block() first", Place{{}, "read", 0});
+  return *state_->block;
+}
 
 bool Rows::next() {
   auto& result = *state_;
@@ -117,7 +137,7 @@ bool Rows::next() {
 }
 
 bool Rows::is_null(std::size_t column) const {
-  const auto& block = state_->block.value();
+  const auto& block = current(*state_);
   const auto c = static_cast<std::uint32_t>(column);
   if (block.is_null(state_->row - 1, c)) return true;
   // A JSON tag that was never set may come as this text.
@@ -125,21 +145,20 @@ bool Rows::is_null(std::size_t column) const {
 }
 
 std::uint64_t Rows::integer(std::size_t column) const {
-  return state_->block.value().integer(state_->row - 1, static_cast<std::uint32_t>(column));
+  return current(*state_).integer(state_->row - 1, static_cast<std::uint32_t>(column));
 }
 
 double Rows::real(std::size_t column) const {
-  return state_->block.value().real(state_->row - 1, static_cast<std::uint32_t>(column));
+  return current(*state_).real(state_->row - 1, static_cast<std::uint32_t>(column));
 }
 
 std::string Rows::text(std::size_t column) const {
-  return is_null(column) ? std::string()
-                         : state_->block.value().text(state_->row - 1, static_cast<std::uint32_t>(column));
+  return is_null(column) ? std::string() : current(*state_).text(state_->row - 1, static_cast<std::uint32_t>(column));
 }
 
 std::string_view Rows::bytes(std::size_t column) const {
   return is_null(column) ? std::string_view()
-                         : state_->block.value().bytes(state_->row - 1, static_cast<std::uint32_t>(column));
+                         : current(*state_).bytes(state_->row - 1, static_cast<std::uint32_t>(column));
 }
 
 Timestamp Rows::timestamp(std::size_t column) const {
@@ -148,7 +167,7 @@ Timestamp Rows::timestamp(std::size_t column) const {
 
 Value Rows::value(std::size_t column) const {
   if (is_null(column)) return Null{};
-  const auto& block = state_->block.value();
+  const auto& block = current(*state_);
   const auto row = state_->row - 1;
   const auto c = static_cast<std::uint32_t>(column);
   switch (const Type type = block.type(c)) {

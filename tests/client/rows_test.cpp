@@ -108,6 +108,17 @@ TEST_F(Results, SeveralAreReadInTurnOverOneConnection) {
   EXPECT_FALSE(up.next() || down.next());
 }
 
+TEST_F(Results, SayWhenTheyAreReadInTheWrongOrder) {
+  auto rows = connection().query("SELECT 1");
+  EXPECT_THROW(std::ignore = rows.integer(0), InterfaceError);
+  EXPECT_THROW(std::ignore = rows.value(0), InterfaceError);
+  EXPECT_THROW(std::ignore = rows.block(), InterfaceError);
+  while (rows.next()) {
+  }
+  EXPECT_THROW(std::ignore = rows.text(0), InterfaceError);
+  EXPECT_FALSE(rows.next()) << "the end stays the end";
+}
+
 TEST_F(Results, DieWithTheirConnection) {
   connection().execute("CREATE TABLE t (ts TIMESTAMP, v INT)");
   connection().execute("INSERT INTO t VALUES (1700000000000, 1)");
