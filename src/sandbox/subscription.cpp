@@ -203,8 +203,7 @@ class ConsumerImpl final : public Consumer {
   static std::pair<std::int64_t, std::int64_t> limits(const TopicView& view, std::size_t vgroup) {
     const LockedDatabase db(view.topic().database);
     if (!db->changes) return {0, 0};
-    const auto& log = db->changes->vgroup(vgroup);
-    return {log.first, log.end()};
+    return {db->changes->begin(vgroup), db->changes->end(vgroup)};
   }
   std::optional<std::int64_t> committed(const TopicView& view, std::size_t vgroup) const {
     return hub_.committed(view.topic().name, self_.options.group, vgroup);
@@ -244,14 +243,15 @@ class ConsumerImpl final : public Consumer {
     const auto resumed = position.next ? std::nullopt : committed(view, vgroup);  // not while the database is locked
     const LockedDatabase db(topic.database);
     if (!db->changes) return std::nullopt;
-    const auto& log = db->changes->vgroup(vgroup);
+    const auto begin = db->changes->begin(vgroup);
+    const auto end = db->changes->end(vgroup);
     if (!position.next) {
-      const auto first = start(resumed, log.first, log.end());
+      const auto first = start(resumed, begin, end);
       if (!first) return std::nullopt;
       position.begin = position.next = first;
     }
-    const auto from = std::clamp(*position.next, log.first, log.end());
-    auto message = gather(view, log, from);
+    const auto from = std::clamp(*position.next, begin, end);
+    auto message = gather(view, *db, vgroup, from);
     position.next = message.next;
     if (message.parts.empty() && message.json.empty()) return std::nullopt;
     position.begin = from;
@@ -267,14 +267,15 @@ class ConsumerImpl final : public Consumer {
 
   /// What one poll gives: rows up to a change of tables, or one such change (all that follow each other with
   /// batch_meta).
-  Message gather(TopicView& view, const ChangeLog::VGroup& log, std::int64_t from) const {
+  Message gather(TopicView& view, Database& database, std::size_t vgroup, std::int64_t from) const {
     Message message;
     std::vector<const TableImage*> created;
     std::vector<std::string> metas;
     std::size_t rows = 0;
     message.next = from;
-    for (auto at = from; at < log.end() && rows < kMessageRows; ++at) {
-      const auto& change = log.at(at);
+    const auto end = database.changes->end(vgroup);
+    for (auto at = from; at < end && rows < kMessageRows; ++at) {
+      const auto& change = database.changes->at(database, vgroup, at);
       if (change.kind == Change::Kind::rows) {
         if (!metas.empty()) break;
         for (const auto& part : change.rows) rows += view.add_rows(part, message.parts);

@@ -19,7 +19,7 @@ std::int64_t now_ms() { return now_in(data::Precision::milliseconds); }
 
 // --- topics ---
 
-void Subscriptions::create(Topic topic, bool exists_ok, ChangeLog::Limits limits) {
+void Subscriptions::create(Topic topic, bool exists_ok) {
   const std::lock_guard lock(mutex_);
   if (topics_.contains(topic.name)) {
     if (exists_ok) return;
@@ -29,7 +29,7 @@ void Subscriptions::create(Topic topic, bool exists_ok, ChangeLog::Limits limits
   {
     const LockedDatabase db(made->database);
     if (db->dropped) refuse(0x0388, "Database not exist");
-    if (!db->changes) db->changes = std::make_unique<ChangeLog>(*db, signal_, limits);
+    if (!db->changes) db->changes = std::make_unique<ChangeLog>(*db, signal_);
     topics_.emplace(made->name, made);
     save(*db);
   }
@@ -111,9 +111,7 @@ void Subscriptions::load(const SessionContext& context, const std::shared_ptr<Da
       bool ignored = false;
       auto topic = parse_topic(session, in, ignored);
       topic.created = one.value("created", topic.created);
-      ChangeLog::Limits limits;
-      limits.stock = ChangeLog::Limits::Stock::if_it_fits;
-      create(std::move(topic), true, limits);
+      create(std::move(topic), true);
     } catch (const RefusalError& error) {
       log(LogLevel::warning, fmt::format("sandbox: the topic of '{}' could not be made again: {}", sql, error.what()));
     }

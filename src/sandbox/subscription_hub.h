@@ -25,7 +25,7 @@ class Subscriptions {
   // --- topics ---
 
   /// Throws RefusalError 0x03E0 when it exists.
-  void create(Topic topic, bool exists_ok, ChangeLog::Limits limits = {});
+  void create(Topic topic, bool exists_ok);
   /// Throws RefusalError 0x03E1 (missing), 0x03EB (a consumer is subscribed).
   void drop(std::string_view name, bool missing_ok);
   [[nodiscard]] std::shared_ptr<const Topic> find(std::string_view name) const;

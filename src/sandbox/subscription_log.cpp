@@ -64,21 +64,8 @@ ChangeLog::ChangeLog(Database& database, std::shared_ptr<ChangeSignal> signal, L
 void ChangeLog::take_stock(Database& database) {
   std::int64_t rows = static_cast<std::int64_t>(database.children.size());
   for (const auto& [id, child] : database.children) rows += child->rows;
+  const bool taken_over = rows <= limits_.rows_at_start;
   append_to_all(Change{});
-  if (rows > limits_.rows_at_start) {
-    if (limits_.stock == Limits::Stock::needed) {
-      refuse(0x2600,
-             fmt::format("a topic on database `{}` with {} rows is not supported by the sandbox, which keeps what "
-                         "consumers may read in memory (at most {} rows when the topic is made): make the topic "
-                         "before the rows are written",
-                         name_, rows, limits_.rows_at_start));
-    }
-    log(LogLevel::warning,
-        fmt::format("sandbox: database `{}` has {} rows, too many to give them to consumers again: they get what is "
-                    "written from now on",
-                    name_, rows));
-    return;
-  }
   // Tables in the order in which they were made.
   for (const auto& [id, table] : database.tables) {
     if (!table->super) continue;
@@ -90,27 +77,101 @@ void ChangeLog::take_stock(Database& database) {
   }
   for (const auto& [id, child] : database.children) {
     Change change;
-    change.kind = Change::Kind::create_tables;
-    change.created.push_back(image(*child));
+    change.kind = taken_over ? Change::Kind::create_tables : Change::Kind::stock_table;
+    change.table = id;
+    if (taken_over) change.created.push_back(image(*child));
     append(vgroup_of(child->name, vgroups_.size()), std::move(change));
   }
   for (const auto& [id, child] : database.children) {
     if (child->rows == 0) continue;
-    const auto vgroup = vgroup_of(child->name, vgroups_.size());
-    Change::Rows part{image(*child), 0, {}};
-    const auto flush = [&] {
-      Change change;
-      change.kind = Change::Kind::rows;
-      change.rows.push_back(std::exchange(part, {image(*child), 0, {}}));
-      append(vgroup, std::move(change));
-    };
-    database.store->scan(id, INT64_MIN, INT64_MAX, false, [&](std::int64_t time, std::string_view packed) {
-      pack(part, time, packed);
-      if (part.count == kStockRows) flush();
-      return true;
-    });
-    if (part.count > 0) flush();
+    if (taken_over) take_rows(database, *child);
+    else refer_to_rows(database, *child);
   }
+}
+
+void ChangeLog::take_rows(Database& database, const Child& child) {
+  const auto vgroup = vgroup_of(child.name, vgroups_.size());
+  Change change;
+  const auto flush = [&] {
+    change.kind = Change::Kind::rows;
+    append(vgroup, std::exchange(change, {}));
+  };
+  database.store->scan(child.id, INT64_MIN, INT64_MAX, false, [&](std::int64_t time, std::string_view packed) {
+    if (change.rows.empty()) change.rows.push_back({image(child), 0, {}});
+    pack(change.rows[0], time, packed);
+    if (change.rows[0].count == kStockRows) flush();
+    return true;
+  });
+  if (!change.rows.empty()) flush();
+}
+
+void ChangeLog::refer_to_rows(Database& database, const Child& child) {
+  Change part;
+  part.kind = Change::Kind::stock_rows;
+  part.table = child.id;
+  database.store->scan(child.id, INT64_MIN, INT64_MAX, true, [&](std::int64_t time, std::string_view) {
+    part.stock.last = time;
+    return false;
+  });
+  const auto parts = (static_cast<std::size_t>(child.rows) + kStockRows - 1) / kStockRows;
+  for (std::size_t i = 0; i < parts; ++i) {
+    part.stock.known = i == 0;
+    part.stock.final = i + 1 == parts;
+    append(vgroup_of(child.name, vgroups_.size()), part);
+  }
+}
+
+Change ChangeLog::stock_rows(Database& database, std::deque<Change>& changes, std::size_t index) {
+  // A part begins where the one before ended; when that is not known yet (seek), those before are read first.
+  auto at = index;
+  while (!changes[at].stock.known && at > 0 && changes[at - 1].kind == Change::Kind::stock_rows &&
+         changes[at - 1].table == changes[at].table) {
+    --at;
+  }
+  Change out;
+  for (; at <= index; ++at) {
+    const auto& stock = changes[at].stock;
+    out = {};
+    out.kind = Change::Kind::rows;
+    const auto child = database.children.find(changes[at].table);
+    if (child == database.children.end()) return out;
+    out.rows.push_back({image(*child->second), 0, {}});
+    auto next = INT64_MAX;
+    auto before = INT64_MIN;
+    if (stock.begin <= stock.last) {
+      database.store->scan(child->first, stock.begin, stock.last, false,
+                           [&](std::int64_t time, std::string_view packed) {
+                             // Rows of one time (composite keys) stay together.
+                             if (!stock.final && out.rows[0].count >= kStockRows && time != before) {
+                               next = time;
+                               return false;
+                             }
+                             before = time;
+                             pack(out.rows[0], time, packed);
+                             return true;
+                           });
+    }
+    if (!stock.final) {
+      changes[at + 1].stock.begin = next;
+      changes[at + 1].stock.known = true;
+    }
+  }
+  if (out.rows[0].count == 0) out.rows.clear();
+  return out;
+}
+
+const Change& ChangeLog::at(Database& database, std::size_t vgroup, std::int64_t offset) {
+  auto& group = vgroups_[vgroup];
+  const auto index = static_cast<std::size_t>(offset - group.first);
+  const auto& change = group.changes[index];
+  if (change.kind == Change::Kind::stock_rows) return read_ = stock_rows(database, group.changes, index);
+  if (change.kind != Change::Kind::stock_table) return change;
+  read_ = {};
+  if (const auto child = database.children.find(change.table); child != database.children.end()) {
+    read_.kind = Change::Kind::create_tables;
+    read_.created.push_back(image(*child->second));
+  }
+  return read_;
 }
 
 void ChangeLog::append(std::size_t vgroup, Change change) {

@@ -49,14 +49,25 @@ struct Change {
     drop_tables,    ///< `dropped`
     drop_stable,    ///< `json`
     erase_rows,     ///< `json`
+    stock_table,    ///< a table that was there before the log; read as create_tables
+    stock_rows,     ///< some of its rows; read as rows
   };
   struct Rows {
     std::shared_ptr<const TableImage> image;
     std::size_t count = 0;
     std::string packed;  ///< per row: i64 time, u32 length, packed row
   };
+  /// Rows that still lie in the store: one of several consecutive parts of a child table.
+  struct Stock {
+    std::int64_t begin = INT64_MIN;  ///< time of its first row; known once the part before was read
+    std::int64_t last = 0;           ///< time of the table's last row when the log began
+    bool known = false;
+    bool final = false;  ///< no part of this table follows
+  };
   Kind kind = Kind::begin;
-  std::uint32_t table = 0;  ///< the super or normal table concerned, by id; rows, creations and drops have their own
+  std::uint32_t table = 0;  ///< the super or normal table concerned, by id; rows, creations and drops have their own.
+                            ///< Of stock the child table
+  Stock stock;
   std::string json;
   std::vector<Rows> rows;
   std::vector<std::shared_ptr<const TableImage>> created;
@@ -69,25 +80,20 @@ struct Change {
 class ChangeLog {
  public:
   struct Limits {
-    std::int64_t rows_at_start = 1'000'000;      ///< that the store may have, see Stock
+    /// Rows and tables of the store that are taken over at the start. When there are more they stay where they are, and
+    /// are read when a consumer asks: rows changed meanwhile come as they are then, and their changes come too.
+    std::int64_t rows_at_start = 200'000;
     std::size_t bytes = std::size_t{512} << 20;  ///< of all vgroups; the oldest changes go
-    /// What happens to more: the log is refused, or begins without what the store has, with a warning.
-    enum class Stock { needed, if_it_fits } stock = Stock::needed;
   };
-  /// Begins with what the database has. Throws RefusalError when that is too much.
+  /// Begins with what the database has.
   ChangeLog(Database& database, std::shared_ptr<ChangeSignal> signal, Limits limits);
   ChangeLog(Database& database, std::shared_ptr<ChangeSignal> signal)
       : ChangeLog(database, std::move(signal), Limits()) {}
 
-  struct VGroup {
-    std::int64_t first = 0;  ///< offset of changes.front()
-    std::deque<Change> changes;
-    [[nodiscard]] std::int64_t end() const noexcept { return first + static_cast<std::int64_t>(changes.size()); }
-    [[nodiscard]] const Change& at(std::int64_t offset) const {
-      return changes[static_cast<std::size_t>(offset - first)];
-    }
-  };
-  [[nodiscard]] const VGroup& vgroup(std::size_t index) const { return vgroups_[index]; }
+  [[nodiscard]] std::int64_t begin(std::size_t vgroup) const { return vgroups_[vgroup].first; }
+  [[nodiscard]] std::int64_t end(std::size_t vgroup) const { return vgroups_[vgroup].end(); }
+  /// begin() <= offset < end(). Valid until the next call.
+  const Change& at(Database& database, std::size_t vgroup, std::int64_t offset);
   [[nodiscard]] std::size_t size() const noexcept { return vgroups_.size(); }
 
   void append(std::size_t vgroup, Change change);
@@ -100,7 +106,15 @@ class ChangeLog {
   void forget(std::uint32_t child) { images_.erase(child); }
 
  private:
+  struct VGroup {
+    std::int64_t first = 0;  ///< offset of changes.front()
+    std::deque<Change> changes;
+    [[nodiscard]] std::int64_t end() const noexcept { return first + static_cast<std::int64_t>(changes.size()); }
+  };
   void take_stock(Database& database);
+  void take_rows(Database& database, const Child& child);
+  void refer_to_rows(Database& database, const Child& child);
+  Change stock_rows(Database& database, std::deque<Change>& changes, std::size_t index);
   void trim();
 
   const std::string name_;
@@ -109,6 +123,7 @@ class ChangeLog {
   std::vector<VGroup> vgroups_;
   std::size_t bytes_ = 0;
   bool trimmed_ = false;
+  Change read_;  ///< stock that at() gave out
   std::unordered_map<std::uint32_t, std::shared_ptr<Table>> tables_;
   std::unordered_map<std::uint32_t, std::shared_ptr<const TableImage>> images_;
 };
