@@ -27,7 +27,7 @@ DATASETS = PROJECT / "datasets"
 SCALE = float(os.environ.get("PENSTOCK_TEST_SCALE", "1"))
 
 OPTIONS = argparse.Namespace(program=None, generate=None, results=None, sanitized=False, python_clients=None,
-                             standin=None, standin_old=None)
+                             standin=None, standin_old=None, build=None)
 
 # A time that every database of the tests takes: 2023-11-14T22:13:20Z.
 T0 = 1_700_000_000
@@ -347,9 +347,10 @@ def main():
     parser.add_argument("--python-clients", type=pathlib.Path, help="where the official clients are or may be installed")
     parser.add_argument("--standin", type=pathlib.Path, help="the stand-in for TDengine's client library")
     parser.add_argument("--standin-old", type=pathlib.Path, help="the same as an old one")
+    parser.add_argument("--build", type=pathlib.Path, help="the build directory")
     parser.add_argument("names", nargs="*")
     arguments = parser.parse_args()
-    for name in ("program", "generate", "results", "python_clients", "standin", "standin_old"):
+    for name in ("program", "generate", "results", "python_clients", "standin", "standin_old", "build"):
         value = getattr(arguments, name)
         setattr(OPTIONS, name, value.resolve() if value else None)
     OPTIONS.sanitized = arguments.sanitized
