@@ -321,11 +321,25 @@ def rest():
     )
 
 
+def tokens():
+    connection = taosws.connect(f"ws://{HOST}:{PORT}/official?token=cloud-token")
+    same("taosws: a token logs in", list(connection.query("select count(*) from t where ts < 0")), [(0,)])
+    raises("taosws: a wrong token", "0xE006", lambda: taosws.connect(f"ws://{HOST}:{PORT}?token=wrong&conn_retries=1"))
+    connection = taosrest.connect(url=f"http://{HOST}:{PORT}", token="cloud-token")
+    same("taosrest: a token logs in", connection.query("select 1").data, [[1]])
+    raises(
+        "taosrest: a wrong token",
+        "401",
+        lambda: taosrest.connect(url=f"http://{HOST}:{PORT}", token="wrong").query("select 1"),
+    )
+
+
 query_over_websocket()
 schemaless_over_websocket()
 statements_over_websocket()
 consumers()
 first_generation_statements()
 canned_rows()
+tokens()
 rest()
 print("all as it should be")

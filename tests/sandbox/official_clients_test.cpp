@@ -47,6 +47,7 @@ TEST(OfficialClients, WorkAgainstTheSandbox) {
   }
   sandbox::Server::Options options;
   options.canned_rows = 100'000;
+  options.token = "cloud-token";
   sandbox::Server server(options);
   const auto outcome = run("PYTHONPATH=" + shell_quoted(packages) + " timeout 60 python3 " + shell_quoted(script) +
                            " 127.0.0.1 " + std::to_string(server.port()));
