@@ -14,6 +14,7 @@ namespace penstock::sandbox {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+using namespace std::chrono_literals;
 
 /// Rows after which a message goes out, as the server's min.poll.rows.
 constexpr std::size_t kMessageRows = 4096;
@@ -59,8 +60,9 @@ class ConsumerImpl final : public Consumer {
   }
 
   std::optional<Message> poll(std::chrono::milliseconds timeout, const std::stop_token& stop) override {
+    constexpr auto kForever = std::chrono::hours(24 * 365);
     const auto deadline =
-        Clock::now() + std::clamp(timeout, std::chrono::milliseconds(0), std::chrono::milliseconds(86'400'000));
+        Clock::now() + (timeout < 0ms ? kForever : std::min<std::chrono::milliseconds>(timeout, kForever));
     while (true) {
       const auto seen = hub_.signal()->generation();
       {
@@ -242,7 +244,7 @@ class ConsumerImpl final : public Consumer {
     auto& position = positions_[{topic.name, vgroup}];
     const auto resumed = position.next ? std::nullopt : committed(view, vgroup);  // not while the database is locked
     const LockedDatabase db(topic.database);
-    if (!db->changes) return std::nullopt;
+    if (!db->changes || db->dropped) return std::nullopt;
     const auto begin = db->changes->begin(vgroup);
     const auto end = db->changes->end(vgroup);
     if (!position.next) {

@@ -97,8 +97,8 @@ class Consumer {
   virtual void unsubscribe() = 0;
   [[nodiscard]] virtual std::vector<std::string> topics() const = 0;
 
-  /// The next message; nullopt after `timeout`, when `stop` is requested, or without a subscription. Throws
-  /// RefusalError 0x03E6 for a consumer that never had topics.
+  /// The next message; nullopt after `timeout` (negative: never), when `stop` is requested, or without a subscription.
+  /// Throws RefusalError 0x03E6 for a consumer that never had topics.
   virtual std::optional<Message> poll(std::chrono::milliseconds timeout, const std::stop_token& stop = {}) = 0;
 
   /// Commits all that was polled.

@@ -32,7 +32,9 @@ struct Item {
   std::string name;
 };
 
-std::vector<Item> bind_items(Binder& binder, const Source& source, Select& select) {
+/// `star`: the columns that * may mean; nullptr: all.
+std::vector<Item> bind_items(Binder& binder, const Source& source, Select& select,
+                             const std::vector<std::string>* star) {
   std::vector<Item> items;
   for (auto& item : select.items) {
     auto& e = *item.expr;
@@ -49,6 +51,8 @@ std::vector<Item> bind_items(Binder& binder, const Source& source, Select& selec
     if (!e.table.empty()) binder.column(e.table, source.columns.front().name);
     const auto end = source.star_has_tags ? static_cast<std::size_t>(source.tbname) : source.first_tag;
     for (std::size_t i = 0; i < end; ++i) {
+      const auto& name = source.columns[i].name;
+      if (star != nullptr && std::find(star->begin(), star->end(), name) == star->end()) continue;
       auto column = std::make_unique<Expr>();
       column->kind = Kind::column;
       column->name = column->text = source.columns[i].name;
@@ -208,7 +212,8 @@ Topic parse_topic(const SessionContext& context, Cursor& in, bool& exists_ok) {
   auto source = open_source(context, *select, {});
   topic.database = context.instance->find(database);
   Binder binder(context, source, {});
-  const auto items = bind_items(binder, source, *select);
+  const auto items = bind_items(binder, source, *select, nullptr);
+  for (const auto& column : source.columns) topic.star.push_back(column.name);
   if (select->where) binder.bind(*select->where, Binder::Aggregates::refused);
   topic.table = source.table->id;
   topic.child = source.child != nullptr && source.table->super ? source.child->id : 0;
@@ -256,7 +261,7 @@ TopicView::Bound* TopicView::bound(const std::shared_ptr<Table>& table) {
     b.source = table_source(*table, topic_->child != 0 || !table->super ? &any : nullptr, b.select->alias, precision);
     b.source.name = b.select->from.table;
     Binder binder(context_, b.source, {});
-    b.items = bind_items(binder, b.source, *b.select);
+    b.items = bind_items(binder, b.source, *b.select, &topic_->star);
     if (b.select->where) binder.bind(*b.select->where, Binder::Aggregates::refused);
   } catch (const RefusalError&) {
     b.broken = true;

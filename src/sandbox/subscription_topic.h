@@ -23,10 +23,11 @@ struct Topic {
   bool only_meta = false;    ///< no rows
   std::int64_t created = 0;  ///< ms
   std::shared_ptr<Database> database;
-  std::uint32_t table = 0;  ///< of stable and query: the super or normal table
-  std::uint32_t child = 0;  ///< of a query on a child table; else 0
-  std::string select;       ///< of query: from SELECT on; of stable: the condition, or empty
-  std::string schema;       ///< as ins_topics shows it
+  std::uint32_t table = 0;        ///< of stable and query: the super or normal table
+  std::uint32_t child = 0;        ///< of a query on a child table; else 0
+  std::string select;             ///< of query: from SELECT on; of stable: the condition, or empty
+  std::string schema;             ///< as ins_topics shows it
+  std::vector<std::string> star;  ///< columns that * meant when the topic was made: those added later are not shown
 };
 
 /// Reads CREATE TOPIC from behind TOPIC on; `exists_ok`: with IF NOT EXISTS. Checks all but whether the topic exists.

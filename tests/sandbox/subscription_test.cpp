@@ -150,6 +150,17 @@ TEST_F(SubscriptionTest, StarOfASuperTableHasItsTags) {
   EXPECT_EQ(drained(*consumer("g", {"tc"})), "1700000000000 1 a");
 }
 
+TEST_F(SubscriptionTest, StarKeepsItsMeaning) {
+  database(1);
+  run("create topic t as select * from m");
+  run("alter table m add column x double");
+  run("alter table m add tag h int");
+  run(fmt::format("insert into c1 using m tags(7, 8) values({},1,'a',0.5)", kTime));
+  run("alter table m drop column s");
+  run(fmt::format("insert into c1 values({},2,0.5)", kTime + 1));
+  EXPECT_EQ(drained(*consumer("g", {"t"})), "1700000000000 1 a 7; 1700000000001 2 7");
+}
+
 TEST_F(SubscriptionTest, TablesShowTheColumnsThatAreGiven) {
   database(1);
   run("create topic t as database d");
@@ -436,6 +447,14 @@ TEST_F(SubscriptionTest, PollWaitsForRows) {
   const auto message = reader->poll(60s);
   ASSERT_TRUE(message);
   EXPECT_EQ(text_of(*message), "1");
+  writer.join();
+  std::jthread other([&] {
+    const auto session = engine_->login("root", "taosdata", "d");
+    session->execute(fmt::format("insert into c1 values({},2,'b')", kTime + 1));
+  });
+  const auto second = reader->poll(-1ms);
+  ASSERT_TRUE(second);
+  EXPECT_EQ(text_of(*second), "2");
   std::stop_source stop;
   stop.request_stop();
   EXPECT_FALSE(reader->poll(60s, stop.get_token()));
