@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdint>
 #include <cstring>
+#include <iomanip>
 #include <iostream>
 #include <string>
 #include <string_view>
@@ -105,9 +106,9 @@ int main(int argc, char** argv) {
     auto rows = connection.query(argv[2]);
     const auto sums = std::string_view(argv[3]) == "row" ? by_row(rows) : by_column(rows);
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
-    std::cout << "{\"rows\":" << sums.rows << ",\"nulls\":" << sums.nulls << ",\"whole\":" << sums.whole
-              << ",\"real\":" << sums.real << ",\"text_bytes\":" << sums.text_bytes << ",\"seconds\":" << took.count()
-              << ",\"cpu_seconds\":" << cpu_seconds() - cpu << "}\n";
+    std::cout << std::setprecision(17) << "{\"rows\":" << sums.rows << ",\"nulls\":" << sums.nulls
+              << ",\"whole\":" << sums.whole << ",\"real\":" << sums.real << ",\"text_bytes\":" << sums.text_bytes
+              << ",\"seconds\":" << took.count() << ",\"cpu_seconds\":" << cpu_seconds() - cpu << "}\n";
     return 0;
   } catch (const std::exception& error) {
     std::cerr << error.what() << '\n';
