@@ -4,9 +4,11 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <sstream>
 
 #include "standin/fixture.h"
+#include "standin/foreign.h"
 
 namespace penstock::test {
 namespace {
@@ -187,6 +189,43 @@ TEST_F(StandinConnection, AnswersWhatIsNoHandleWithACode) {
   EXPECT_EQ(STANDIN(library, taos_errno)(nullptr), code_of(0x0118));
 }
 
+/// Calls the function with zeros for all it takes but the first, whatever its type: enough for integers and pointers.
+void call_with(void* function, void* first) {
+  using Any = std::intptr_t (*)(void*, std::intptr_t, std::intptr_t, std::intptr_t, std::intptr_t, std::intptr_t,
+                                std::intptr_t, std::intptr_t, std::intptr_t);
+  reinterpret_cast<Any>(function)(first, 0, 0, 0, 0, 0, 0, 0, 0);
+}
+
+TEST_F(StandinConnection, SurvivesCallsWithoutArguments) {
+  const auto names = declared_functions();
+  if (names.empty()) GTEST_SKIP() << "not started in the source directory";
+  // Whose first argument is no handle.
+  const std::set<std::string> others{"taos_options",
+                                     "taos_connect",
+                                     "taos_connect_auth",
+                                     "taos_print_row",
+                                     "taos_print_row_with_size",
+                                     "taos_check_server_status",
+                                     "tmq_free_assignment",
+                                     "tmq_free_raw",
+                                     "tmq_free_json_meta",
+                                     "tmq_conf_new",
+                                     "tmq_list_new",
+                                     "taos_init",
+                                     "taos_cleanup",
+                                     "taos_get_client_info"};
+  TAOS* const closed = connect(port);
+  STANDIN(library, taos_close)(closed);
+  for (const auto& name : names) {
+    if (name == "tmq_conf_new" || name == "tmq_list_new" || name == "taos_connect") continue;  // give something out
+    SCOPED_TRACE(name);
+    call_with(library.find(name.c_str()), nullptr);
+    if (!others.contains(name)) call_with(library.find(name.c_str()), closed);
+  }
+  expected_misuses = STANDIN(library, penstock_standin_misuses)() - misuses_before();
+  EXPECT_GT(expected_misuses, 90);
+}
+
 TEST_F(StandinConnection, FailsWhenToldTo) {
   const auto fail_next = STANDIN(library, penstock_standin_fail_next);
   run("create table t (ts timestamp, v int)");
@@ -230,6 +269,39 @@ TEST_F(StandinConnection, LosesAConnectionForGood) {
   EXPECT_EQ(rows("select v from t"), "1\n");
   EXPECT_EQ(STANDIN(library, penstock_standin_drop_all_connections)(), 1);
   EXPECT_EQ(code("select 1"), code_of(0x000B));
+}
+
+/// Runs as a program of its own, with the environment that the test below gives it.
+TEST(StandinEnvironment, DISABLED_Child) {
+  const Library library(PENSTOCK_STANDIN_LIBRARY);
+  const auto connect = [&](std::uint16_t port) {
+    return STANDIN(library, taos_connect)("127.0.0.1", "root", "taosdata", nullptr, port);
+  };
+  EXPECT_EQ(connect(7777), nullptr);
+  TAOS* const taos = connect(7778);
+  ASSERT_NE(taos, nullptr);
+  const auto code = [&] {
+    TAOS_RES* const result = STANDIN(library, taos_query)(taos, "select 1");
+    const int answer = STANDIN(library, taos_errno)(result);
+    STANDIN(library, taos_free_result)(result);
+    return answer;
+  };
+  const auto begun = std::chrono::steady_clock::now();
+  EXPECT_EQ(code(), code_of(0x0917));
+  EXPECT_EQ(code(), code_of(0x0917));
+  EXPECT_EQ(code(), code_of(0x0018)) << "after its work";
+  EXPECT_EQ(code(), 0);
+  EXPECT_GE(std::chrono::steady_clock::now() - begun, std::chrono::milliseconds(80));
+  STANDIN(library, taos_close)(taos);
+}
+
+TEST(StandinEnvironment, TellsWhatFails) {
+  const auto child =
+      run("PENSTOCK_STANDIN_FAIL=taos_query:0x80000917:2,taos_query:after:0x0018 PENSTOCK_STANDIN_DELAY=taos_query:20 "
+          "PENSTOCK_STANDIN_REFUSE=1,7777 " +
+          shell_quoted(std::filesystem::read_symlink("/proc/self/exe")) +
+          " --gtest_also_run_disabled_tests --gtest_filter=StandinEnvironment.DISABLED_Child");
+  EXPECT_EQ(child.status, 0) << child.output;
 }
 
 }  // namespace

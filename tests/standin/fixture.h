@@ -66,6 +66,7 @@ class StandinTest : public testing::Test {
   const std::uint16_t port = next_port();
   TAOS* taos = nullptr;
   std::int64_t expected_misuses = 0;
+  [[nodiscard]] std::int64_t misuses_before() const noexcept { return misuses_before_; }
 
  private:
   /// Only names: nothing listens anywhere.

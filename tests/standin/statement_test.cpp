@@ -264,6 +264,24 @@ TEST_F(StandinStatement, BindsOnAnotherThread) {
   EXPECT_EQ(rows("select v from t"), "9\n");
 }
 
+TEST_F(StandinStatement, RefusesCallsWhileItBindsElsewhere) {
+  open(Mode::columns, "insert into t(ts, v) values(?,?)");
+  auto time = times({1});
+  auto value = ints({9});
+  TAOS_STMT2_BIND binds[] = {time.bind(), value.bind()};
+  TAOS_STMT2_BIND* list = binds;
+  TAOS_STMT2_BINDV bindv{1, nullptr, nullptr, &list};
+  std::promise<int> bound;
+  const auto done = [](void* param, TAOS_RES*, int code) { static_cast<std::promise<int>*>(param)->set_value(code); };
+  STANDIN(library, penstock_standin_delay)("taos_stmt2_bind_param_a callback", 500);
+  EXPECT_EQ(STANDIN(library, taos_stmt2_bind_param_a)(stmt, &bindv, -1, done, &bound), 0);
+  EXPECT_EQ(bind({times({2}), ints({2})}), code_of(0x022A));
+  EXPECT_EQ(execute(), code_of(0x022A));
+  EXPECT_EQ(bound.get_future().get(), 0);
+  EXPECT_EQ(execute(), 0) << "that refusal does not stick";
+  EXPECT_EQ(rows("select v from t"), "9\n");
+}
+
 TEST_F(StandinStatement, KeepsTheResultOfAQuery) {
   run("insert into t values (1, 1, 'a') (2, 2, 'b') (3, 3, 'b')");
   open(Mode::columns, "select v from t where s = ? and v > ?");

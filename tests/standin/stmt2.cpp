@@ -64,20 +64,31 @@ Stmt2::Stmt2(std::shared_ptr<Connection> connection, const TAOS_STMT2_OPTION* op
 
 Stmt2::~Stmt2() = default;
 
-void Stmt2::wait_until_idle() {
-  std::unique_lock lock(mutex_);
-  idle_.wait(lock, [this] { return !working_; });
+void Stmt2::keep_failure(Failure failure) {
+  const std::lock_guard lock(mutex_);
+  last_failure_ = std::move(failure);
 }
 
-void Stmt2::begin_work() {
+std::string Stmt2::error_text() {
   const std::lock_guard lock(mutex_);
-  working_ = true;
+  return last_failure_.text;
+}
+
+void Stmt2::wait_until_idle() {
+  std::unique_lock lock(mutex_);
+  if (working_ == Busy::bind) wrong_order();
+  idle_.wait(lock, [this] { return working_ == Busy::none; });
+}
+
+void Stmt2::begin_work(Busy work) {
+  const std::lock_guard lock(mutex_);
+  working_ = work;
 }
 
 void Stmt2::end_work() {
   {
     const std::lock_guard lock(mutex_);
-    working_ = false;
+    working_ = Busy::none;
   }
   idle_.notify_all();
 }
@@ -177,18 +188,13 @@ void Stmt2::bind(const TAOS_STMT2_BINDV& bindv, std::int32_t column) {
 
 void Stmt2::bind_async(const std::shared_ptr<Stmt2>& self, const TAOS_STMT2_BINDV* bindv, std::int32_t column,
                        taos_async_fn done, void* param) {
-  {
-    const std::lock_guard lock(mutex_);
-    if (working_) wrong_order();
-    working_ = true;
-  }
+  wait_until_idle();
+  begin_work(Busy::bind);
   run_on_pool([=] {
-    const int code = code_call("taos_stmt2_bind_param_a", [&] {
-      if (bindv == nullptr) fail_parameters();
-      self->remember([&] { self->bind_tables(*bindv, column); });
-    });
-    done(param, nullptr, code);
+    const int code = code_call("taos_stmt2_bind_param_a callback",
+                               [&] { self->remember([&] { self->bind_tables(*bindv, column); }); });
     self->end_work();
+    done(param, nullptr, code);
   });
 }
 
@@ -339,7 +345,7 @@ std::optional<int> Stmt2::execute(const std::shared_ptr<Stmt2>& self) {
   throw_if_failed();
   if (!has_sql_ || !bound_ || open_table_) sticky([] { wrong_order(); });
   if (async_exec_ != nullptr) {
-    begin_work();
+    begin_work(Busy::execution);
     run_async(self);
     return std::nullopt;
   }
@@ -409,7 +415,10 @@ void Stmt2::drop_result() {
 }
 
 void Stmt2::close() {
-  wait_until_idle();
+  {
+    std::unique_lock lock(mutex_);
+    idle_.wait(lock, [this] { return working_ == Busy::none; });
+  }
   drop_result();
 }
 

@@ -46,14 +46,14 @@ class Stmt2 final : public Handle {
   template <class Work>
   auto remember(Work work) {
     try {
-      last_failure_ = {};
+      keep_failure({});
       return work();
     } catch (...) {
-      last_failure_ = current_failure();
+      keep_failure(current_failure());
       throw;
     }
   }
-  [[nodiscard]] const std::string& error_text() const noexcept { return last_failure_.text; }
+  [[nodiscard]] std::string error_text();
   [[nodiscard]] const std::shared_ptr<Connection>& connection() const noexcept { return connection_; }
 
  private:
@@ -63,8 +63,12 @@ class Stmt2 final : public Handle {
     std::vector<sandbox::BoundColumn> columns;
   };
 
+  enum class Busy { none, bind, execution };
+
+  void keep_failure(Failure failure);
+  /// Waits for an execution; while a bind is under way nothing else may be asked of the statement (0x022A).
   void wait_until_idle();
-  void begin_work();
+  void begin_work(Busy work);
   void end_work();
   void throw_if_failed() const;
   /// Runs the work; its failure sticks.
@@ -93,7 +97,8 @@ class Stmt2 final : public Handle {
 
   std::mutex mutex_;
   std::condition_variable idle_;
-  bool working_ = false;
+  Busy working_ = Busy::none;  ///< guarded by mutex_
+  Failure last_failure_;       ///< guarded by mutex_
 
   bool has_sql_ = false;
   std::string sql_;  ///< with a list of columns once ALTER made one necessary
@@ -105,7 +110,6 @@ class Stmt2 final : public Handle {
   std::size_t column_count_ = 0;  ///< placeholders of columns, or parameters
   bool named_ = false;
   std::optional<Failure> failed_;
-  Failure last_failure_;
   std::optional<Failure> at_exec_;  ///< what the interlace mode finds out only then
   bool dead_ = false;
   std::optional<std::uint64_t> stale_since_;  ///< cache resets when an asynchronous execution met an old schema

@@ -81,7 +81,7 @@ int taos_stmt2_bind_param(TAOS_STMT2* stmt, TAOS_STMT2_BINDV* bindv, int32_t col
 
 int taos_stmt2_bind_param_a(TAOS_STMT2* stmt, TAOS_STMT2_BINDV* bindv, int32_t column, taos_async_fn done,
                             void* param) {
-  return statement_call("taos_stmt2_bind_param_a begin", stmt, [&](const auto& statement) {
+  return statement_call("taos_stmt2_bind_param_a", stmt, [&](const auto& statement) {
     if (bindv == nullptr || done == nullptr) fail_parameters();
     statement->bind_async(statement, bindv, column, done, param);
   });
@@ -109,8 +109,10 @@ TAOS_RES* taos_stmt2_result(TAOS_STMT2* stmt) {
 
 char* taos_stmt2_error(TAOS_STMT2* stmt) {
   const auto statement = find<Stmt2>(stmt);
-  const auto& text = statement ? statement->error_text() : last_failure().text;
-  return const_cast<char*>(text.empty() ? "success" : text.c_str());
+  thread_local std::string text;
+  text = statement ? statement->error_text() : last_failure().text;
+  if (text.empty()) text = "success";
+  return text.data();
 }
 
 int taos_stmt2_close(TAOS_STMT2* stmt) {

@@ -1,9 +1,11 @@
 #include <algorithm>
 #include <charconv>
 #include <chrono>
+#include <condition_variable>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <mutex>
 #include <new>
 #include <string>
 #include <utility>
@@ -62,7 +64,38 @@ class Subscriber final : public Handle {
   const std::chrono::milliseconds commit_every;
   void* connection_handle = nullptr;
   Clock::time_point last_commit = Clock::now();
+
+  /// Runs the work on a thread of the library; wait_for_callbacks() waits for it.
+  template <class Work>
+  static void run_later(const std::shared_ptr<Subscriber>& self, Work work) {
+    {
+      const std::lock_guard lock(self->mutex_);
+      ++self->under_way_;
+    }
+    run_on_pool([self, work] {
+      const auto* const outer = std::exchange(calling_back, self.get());
+      work();
+      calling_back = outer;
+      const std::lock_guard lock(self->mutex_);
+      --self->under_way_;
+      self->changed_.notify_all();
+    });
+  }
+  /// Until none runs any more, but for the one that this is called in.
+  void wait_for_callbacks() {
+    const int own = calling_back == this ? 1 : 0;
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return under_way_ <= own; });
+  }
+
+ private:
+  static thread_local const Subscriber* calling_back;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  int under_way_ = 0;
 };
+
+thread_local const Subscriber* Subscriber::calling_back = nullptr;
 
 /// A message as a result: a block for each table in it.
 class MessageResult final : public Result {
@@ -116,16 +149,22 @@ void commit(Subscriber& subscriber, const TAOS_RES* message) {
 }
 
 /// Tells who asked for it that the interval passed; the sandbox's consumer commits on its own.
-void note_auto_commit(tmq_t* handle, Subscriber& subscriber) {
-  if (subscriber.committed == nullptr || Clock::now() - subscriber.last_commit < subscriber.commit_every) return;
-  subscriber.last_commit = Clock::now();
-  run_on_pool([done = subscriber.committed, handle, param = subscriber.param] { done(handle, 0, param); });
+void note_auto_commit(tmq_t* handle, const std::shared_ptr<Subscriber>& subscriber) {
+  if (subscriber->committed == nullptr || Clock::now() - subscriber->last_commit < subscriber->commit_every) return;
+  subscriber->last_commit = Clock::now();
+  Subscriber::run_later(subscriber, [handle, self = subscriber.get()] { self->committed(handle, 0, self->param); });
 }
 
 template <class Work>
 void commit_async(const char* function, tmq_t* handle, tmq_commit_cb done, void* param, Work work) {
-  run_on_pool([=] {
-    const int code = code_call(function, [&] { work(*subscriber_of(handle)); });
+  std::shared_ptr<Subscriber> subscriber;
+  const int refused = code_call(function, [&] { subscriber = subscriber_of(handle); });
+  if (!subscriber) {
+    if (done != nullptr) run_on_pool([=] { done(handle, refused, param); });
+    return;
+  }
+  Subscriber::run_later(subscriber, [=, self = subscriber.get()] {
+    const int code = code_call("commit callback", [&] { work(*self); });
     if (done != nullptr) done(handle, code, param);
   });
 }
@@ -275,7 +314,7 @@ TAOS_RES* tmq_consumer_poll(tmq_t* handle, int64_t timeout_ms) {
       const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now());
       auto message = subscriber->consumer->poll(std::clamp(left, std::chrono::milliseconds(0), kSlice));
       subscriber->connection->check_alive();
-      note_auto_commit(handle, *subscriber);
+      note_auto_commit(handle, subscriber);
       if (message) return give_out(std::make_shared<MessageResult>(subscriber->connection, std::move(*message)));
       if (Clock::now() >= deadline) return nullptr;
     }
@@ -286,6 +325,7 @@ int32_t tmq_consumer_close(tmq_t* handle) {
   return code_call("tmq_consumer_close", [&] {
     const auto subscriber = take<Subscriber>(handle);
     if (!subscriber) fail_parameters();
+    subscriber->wait_for_callbacks();
     drop_if_out(subscriber->connection_handle);
   });
 }

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstring>
 #include <future>
@@ -123,10 +124,10 @@ TEST_F(StandinConsumer, CommitsLaterAndOnItsOwn) {
   run("create topic t3 as select ts, v from m");
   struct Once {
     std::promise<int> said;
-    bool done = false;
+    std::atomic<bool> done{false};
     static void callback(tmq_t*, std::int32_t code, void* param) {
       auto& it = *static_cast<Once*>(param);
-      if (!std::exchange(it.done, true)) it.said.set_value(code);
+      if (!it.done.exchange(true)) it.said.set_value(code);
     }
   } later, alone;
   open("t3");
@@ -149,6 +150,7 @@ TEST_F(StandinConsumer, CommitsLaterAndOnItsOwn) {
     TAOS_RES* const message = STANDIN(library, tmq_consumer_poll)(consumer, 10);
     STANDIN(library, taos_free_result)(message);
   }
+  EXPECT_EQ(STANDIN(library, tmq_consumer_close)(std::exchange(consumer, nullptr)), 0) << "waits for callbacks";
   ASSERT_EQ(said.wait_for(std::chrono::seconds(0)), std::future_status::ready);
   EXPECT_EQ(said.get(), 0);
 }
