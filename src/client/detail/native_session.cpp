@@ -175,10 +175,12 @@ Ticket NativeSession::send(NativeWorker& worker, Ticket ticket, std::string_view
     answer.code = outcome.code;
     answer.message = std::move(outcome.text);
     answer.server_time = Clock::now() - begin;
-    const std::scoped_lock lock(mailbox->mutex);
-    request->answer = std::move(answer);
-    request->done = true;
-    request->left_behind.reset();
+    {
+      const std::scoped_lock lock(mailbox->mutex);
+      request->answer = std::move(answer);
+      request->done = true;
+      request->left_behind.reset();
+    }
     mailbox->changed.notify_all();
   });
   return ticket;
@@ -230,10 +232,9 @@ Answer NativeSession::wait_until(Ticket ticket, Deadline deadline, std::chrono::
   {
     std::unique_lock lock(mailbox_->mutex);
     const auto done = [&] { return request->done; };
-    auto until = deadline;
-    if (!mailbox_->changed.wait_until(lock, options_.stop, until, done) && options_.stop.stop_requested()) {
-      until = std::min(deadline, Clock::now() + stop_grace);
-      mailbox_->changed.wait_until(lock, until, done);
+    if (!mailbox_->changed.wait_until(lock, options_.stop, deadline, done) && options_.stop.stop_requested()) {
+      if (!stopped_at_) stopped_at_ = Clock::now();
+      mailbox_->changed.wait_until(lock, std::min(deadline, *stopped_at_ + stop_grace), done);
     }
   }
   collect();

@@ -123,6 +123,7 @@ class NativeSession final : public Session {
   std::shared_ptr<NativeConnection> connection_;
   bool lost_ = false;
   int network_answers_ = 0;  ///< in a row
+  std::optional<Deadline> stopped_at_;
   std::unique_ptr<NativeWorker> executor_;
   std::unique_ptr<NativeWorker> binder_;
   const std::shared_ptr<Mailbox> mailbox_ = std::make_shared<Mailbox>();

@@ -97,10 +97,12 @@ std::shared_ptr<NativeCall<Out>> NativeTmqLink::start(Work<Out> work) {
       outcome = {0xFFFF, error.what()};
     }
     work = nullptr;
-    const std::scoped_lock lock(call->mutex);
-    call->outcome = std::move(outcome);
-    call->out = std::move(out);
-    call->done = true;
+    {
+      const std::scoped_lock lock(call->mutex);
+      call->outcome = std::move(outcome);
+      call->out = std::move(out);
+      call->done = true;
+    }
     call->changed.notify_all();
   });
   return call;

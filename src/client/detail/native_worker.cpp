@@ -25,9 +25,11 @@ void NativeWorker::run(State& state) {
 }
 
 void NativeWorker::post(Job job) {
-  const std::scoped_lock lock(state_->mutex);
-  if (state_->finishing) return;
-  state_->jobs.push_back(std::move(job));
+  {
+    const std::scoped_lock lock(state_->mutex);
+    if (state_->finishing) return;
+    state_->jobs.push_back(std::move(job));
+  }
   state_->changed.notify_all();
 }
 
