@@ -114,7 +114,11 @@ Failure current_failure() noexcept {
 void before_call(const char* function) {
   auto& all = controls();
   std::unique_lock lock(all.mutex);
-  ++all.calls[function];
+  if (const auto known = all.calls.find(std::string_view(function)); known != all.calls.end()) {
+    ++known->second;
+  } else {
+    all.calls.emplace(function, 1);
+  }
   if (const auto delay = all.delays.find(std::string_view(function)); delay != all.delays.end() && delay->second > 0) {
     const std::chrono::milliseconds pause(delay->second);
     lock.unlock();

@@ -128,6 +128,23 @@ TEST_F(StandinStatement, LeavesOutWhatIsNotGiven) {
   EXPECT_EQ(rows("select v, s from t"), "11 old\n");
 }
 
+TEST_F(StandinStatement, MergesEqualTimesAsItsModeDoes) {
+  for (const auto mode : {Mode::columns, Mode::interlace}) {
+    open(mode, "insert into m(tbname, ts, v, s, g) values(?,?,?,?,?)");
+    const char* const table = mode == Mode::columns ? "a" : "b";
+    const auto text = [](const std::string& value) { return Column{kVarchar, {}, {}, {}, 0}.text(value); };
+    EXPECT_EQ(bind({times({1}), ints({10}), text("x")}, table, {ints({1})}), 0);
+    EXPECT_EQ(
+        bind({times({1}), Column{kInt, {}, {}, {}, 0}.without(1, 4), Column{kVarchar, {}, {}, {}, 0}.without(2, 0)},
+             table, {ints({2})}),
+        0);
+    EXPECT_EQ(execute(), 0);
+    EXPECT_EQ(STANDIN(library, taos_stmt2_close)(stmt), 0);
+  }
+  stmt = nullptr;
+  EXPECT_EQ(rows("select tbname, v, s, g from m order by tbname"), "a NULL x 2\nb 10 x 1\n");
+}
+
 TEST_F(StandinStatement, NormalizesTruthInTheCallersMemory) {
   run("create table b (ts timestamp, v bool)");
   open(Mode::columns, "insert into b values(?,?)");

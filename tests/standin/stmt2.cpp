@@ -1,6 +1,7 @@
 #include "standin/stmt2.h"
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "data/schema.h"
@@ -327,6 +328,50 @@ void Stmt2::take(std::vector<Table> tables) {
   for (auto& table : tables) tables_.push_back(std::move(table));
 }
 
+void Stmt2::merge_as_mode_says() {
+  std::map<std::string, std::vector<std::size_t>, std::less<>> same;
+  for (std::size_t i = 0; i < tables_.size(); ++i) same[tables_[i].name].push_back(i);
+  for (const auto& [name, places] : same) {
+    auto& tags = tables_[interlace_ ? places.front() : places.back()].tags;
+    const auto winner = tags;
+    for (const auto place : places) tables_[place].tags = winner;
+    if (interlace_) keep_values_from_null(places);
+  }
+}
+
+void Stmt2::keep_values_from_null(const std::vector<std::size_t>& places) {
+  const auto time = std::find_if(column_fields_.begin(), column_fields_.end(),
+                                 [](const auto& field) { return field.column.type == data::Type::timestamp; });
+  if (time == column_fields_.end()) return;
+  const auto time_column = static_cast<std::size_t>(time - column_fields_.begin());
+  const auto time_at = [&](std::size_t place, std::size_t row) {
+    return static_cast<std::int64_t>(tables_[place].columns[time_column].value(row).bits);
+  };
+  bool ascending = true;
+  std::optional<std::int64_t> last;
+  for (const auto place : places) {
+    for (std::size_t r = 0; r < tables_[place].columns.front().rows(); ++r) {
+      const auto now = time_at(place, r);
+      ascending = ascending && (!last || *last < now);
+      last = now;
+    }
+  }
+  if (ascending) return;
+  std::map<std::int64_t, std::vector<bool>> given;  // by timestamp: columns that have a value so far
+  for (const auto place : places) {
+    auto& columns = tables_[place].columns;
+    for (std::size_t r = 0; r < columns.front().rows(); ++r) {
+      auto& seen = given[time_at(place, r)];
+      seen.resize(columns.size());
+      for (std::size_t c = 0; c < columns.size(); ++c) {
+        char& state = columns[c].is_null[r];
+        if (state == 0) seen[c] = true;
+        else if (state == 1 && seen[c]) state = 2;
+      }
+    }
+  }
+}
+
 std::vector<sandbox::ColumnarTable> Stmt2::views(std::span<const Table> tables) {
   std::vector<sandbox::ColumnarTable> out;
   out.reserve(tables.size());
@@ -369,6 +414,7 @@ std::int64_t Stmt2::run() {
     if (at_exec_) throw FailureError(*std::exchange(at_exec_, std::nullopt));
     std::int64_t affected = 0;
     if (!tables_.empty()) {
+      merge_as_mode_says();
       affected = with_old_schema([&] { return session_->insert_columns(*prepared_, views(tables_)); });
     }
     tables_.clear();

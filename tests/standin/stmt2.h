@@ -85,6 +85,9 @@ class Stmt2 final : public Handle {
   /// data.
   template <class Work>
   auto with_old_schema(Work work);
+  /// Of tables bound more than once: whose tags a new table gets, and whether a later NULL removes an earlier value.
+  void merge_as_mode_says();
+  void keep_values_from_null(const std::vector<std::size_t>& places);
   std::int64_t run();
   void run_async(const std::shared_ptr<Stmt2>& self);
   void drop_result();
