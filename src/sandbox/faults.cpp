@@ -206,11 +206,10 @@ std::string fault_spoil(FaultRule::Kind kind, bool binary, std::string answer) {
 
 std::string fault_http_body(const FaultRule& rule, std::string_view path, int& status) {
   const bool influx = path.starts_with("/influxdb/");
-  if (!influx && !path.starts_with("/opentsdb/")) {
-    status = rule.http_status == 0 ? 200 : rule.http_status;
-    return rest_error(rule.code, rule.text, 0);
-  }
-  status = rule.http_status == 0 ? 500 : rule.http_status;
+  const bool writes = influx || path.starts_with("/opentsdb/");
+  status = rule.http_status != 0 ? rule.http_status : writes ? 500 : 200;
+  if (!rule.http_body.empty()) return rule.http_body;
+  if (!writes) return rest_error(rule.code, rule.text, 0);
   std::string text =
       influx ? "{\"code\":\"internal error\",\"message\":" : fmt::format("{{\"code\":{},\"message\":", status);
   append_json_text(text, fmt::format("[0x{:x}] {}", rule.code, rule.text));

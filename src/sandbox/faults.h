@@ -21,7 +21,8 @@ struct FaultRule {
     delay,             ///< carry out, and answer after `wait`
     wrong_request_id,  ///< carry out, and answer with another req_id
     damage,            ///< carry out, and answer with some bytes changed
-    truncate,          ///< carry out, and answer with half of the bytes
+    truncate,          ///< carry out, and answer with a whole message of half the bytes
+    cut_off,           ///< carry out, send half of the answer, and end the connection
   };
   enum class When { before, after };  ///< the request is carried out, for drop, silence and refuse
 
@@ -38,6 +39,7 @@ struct FaultRule {
   std::int32_t code = 0x0118;
   /// Of a refusal over HTTP; 0: 200 below /rest, 500 for the endpoints that write, 503 for an upgrade.
   int http_status = 0;
+  std::string http_body;  ///< of a refusal over HTTP, word for word; empty: the endpoint's shape with code and text
   std::string text = "refused by the test";
   std::chrono::milliseconds wait{0};
 };
@@ -92,7 +94,8 @@ FaultAnswer fault_refusal(const FaultRule& rule, bool binary, std::string_view m
 /// The id of a request; 0 when it has none. Of a JSON answer.
 std::uint64_t fault_request_id(bool binary, std::string_view message);
 std::uint64_t fault_answered_id(std::string_view answer);
-/// What wrong_request_id, damage and truncate make of an answer. The same bytes are damaged in the same way each time.
+/// What wrong_request_id, damage and truncate (others: nothing) make of an answer. The same bytes are damaged in the
+/// same way each time.
 std::string fault_spoil(FaultRule::Kind kind, bool binary, std::string answer);
 /// Body of an HTTP refusal in the endpoint's shape. `status` is set to what goes with it.
 std::string fault_http_body(const FaultRule& rule, std::string_view path, int& status);

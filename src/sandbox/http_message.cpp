@@ -258,6 +258,11 @@ bool write_response(Socket& socket, const HttpRequest* request, const HttpRespon
     fmt::format_to(std::back_inserter(head), "{}: {}\r\n", name, value);
   const bool bodyless = response.status == 101 || response.status == 204;
   if (request != nullptr && !request->keep_alive) head += "Connection: close\r\n";
+  if (response.half) {
+    fmt::format_to(std::back_inserter(head), "Content-Length: {}\r\n\r\n", response.body.size());
+    socket.write_all(head, std::string_view(response.body).substr(0, response.body.size() / 2));
+    return false;
+  }
   if (response.chunked) {
     head += "Transfer-Encoding: chunked\r\n\r\n";
     if (!response.body.empty()) fmt::format_to(std::back_inserter(head), "{:x}\r\n", response.body.size());

@@ -36,6 +36,7 @@ struct HttpResponse {
   HttpHeaders headers;
   std::string body;
   bool chunked = false;  ///< send the body with Transfer-Encoding: chunked instead of Content-Length
+  bool half = false;     ///< send only half of the body, as a broken connection leaves it; for tests
 };
 
 /// Reads the next request of a connection. `response` is filled when the peer sent something that is no request (400,
@@ -43,7 +44,7 @@ struct HttpResponse {
 /// byte of the body.
 std::optional<HttpRequest> read_request(Socket& socket, std::optional<HttpResponse>& response);
 
-/// Sends a response. False when the peer is gone.
+/// Sends a response. False when the peer is gone, and after half of one.
 bool write_response(Socket& socket, const HttpRequest* request, const HttpResponse& response);
 
 /// "%41" and, with `plus_is_blank`, "+"; broken escapes stay as they are.

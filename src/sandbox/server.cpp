@@ -395,6 +395,7 @@ class Server::Impl {
           response = json_response(status, std::move(body));
           break;
         }
+        case FaultRule::Kind::cut_off: response.half = true; break;
         default: response.body = fault_spoil(fault->kind, true, std::move(response.body)); break;
       }
     }

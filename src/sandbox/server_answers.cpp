@@ -11,6 +11,10 @@ bool WsAnswers::send(Dialogue::Reply reply, const FaultRule* fault) {
     switch (fault->kind) {
       case FaultRule::Kind::drop: socket_.shut_down(); return false;
       case FaultRule::Kind::silence: return true;
+      case FaultRule::Kind::cut_off:
+        stream_.send_half(reply.binary, reply.payload.append(reply.tail));
+        socket_.shut_down();
+        return false;
       case FaultRule::Kind::refuse: break;  // the answer is the refusal
       case FaultRule::Kind::delay:
         if (!faults_.wait(fault->wait)) return false;

@@ -245,23 +245,25 @@ bool WsStream::send_data(std::uint8_t opcode, std::string_view payload, std::str
   return true;
 }
 
+std::string WsStream::frame_head(std::uint8_t first_byte, std::size_t length) {
+  std::string head(1, static_cast<char>(first_byte));
+  if (length < 126) return head += static_cast<char>(length);
+  const std::size_t width = length <= 0xffff ? 2 : 8;
+  head += static_cast<char>(width == 2 ? 126 : 127);
+  for (std::size_t i = 0; i < width; ++i) head += static_cast<char>(std::uint64_t{length} >> (8 * (width - 1 - i)));
+  return head;
+}
+
 bool WsStream::send_frame(std::uint8_t first_byte, std::string_view payload, std::string_view tail) {
-  const std::size_t length = payload.size() + tail.size();
-  std::array<char, 10> head{};
-  head[0] = static_cast<char>(first_byte);
-  std::size_t size = 2;
-  if (length < 126) {
-    head[1] = static_cast<char>(length);
-  } else {
-    const std::size_t width = length <= 0xffff ? 2 : 8;
-    head[1] = static_cast<char>(width == 2 ? 126 : 127);
-    for (std::size_t i = 0; i < width; ++i) {
-      head[size++] = static_cast<char>(std::uint64_t{length} >> (8 * (width - 1 - i)));
-    }
-  }
-  if (tail.empty()) return socket_.write_all({head.data(), size}, payload);
-  std::string begin(head.data(), size);
-  return socket_.write_all(begin.append(payload), tail);
+  std::string head = frame_head(first_byte, payload.size() + tail.size());
+  if (tail.empty()) return socket_.write_all(head, payload);
+  return socket_.write_all(head.append(payload), tail);
+}
+
+void WsStream::send_half(bool binary, std::string_view payload) {
+  const std::lock_guard lock(write_mutex_);
+  const auto head = frame_head(static_cast<std::uint8_t>(kFinal | (binary ? 2 : 1)), payload.size());
+  socket_.write_all(head, payload.substr(0, payload.size() / 2));
 }
 
 void WsStream::fail(std::uint16_t code, std::string_view reason) {

@@ -39,6 +39,9 @@ class WsStream {
   /// `tail` follows `bytes` in the same message.
   bool send_binary(std::string_view bytes, std::string_view tail = {}) { return send_data(2, bytes, tail); }
 
+  /// Sends a frame that tells of the whole payload and holds half of it: what a broken connection leaves. For tests.
+  void send_half(bool binary, std::string_view payload);
+
   /// Longest message taken, on the wire and inflated. The real server has no bound; this one only keeps a wrong length
   /// or a deflate bomb from eating the machine.
   static constexpr std::size_t kMaxMessageBytes = std::size_t{1} << 30;
@@ -58,6 +61,7 @@ class WsStream {
   bool read_payload(const Frame& frame, std::string& to);
   bool handle_control(const Frame& frame);
   bool inflate_message(std::string& payload);
+  static std::string frame_head(std::uint8_t first_byte, std::size_t length);
   bool send_data(std::uint8_t opcode, std::string_view payload, std::string_view tail = {});
   bool send_frame(std::uint8_t first_byte, std::string_view payload, std::string_view tail = {});  // write_mutex_ held
   void fail(std::uint16_t code, std::string_view reason);

@@ -138,6 +138,37 @@ TEST_F(FaultsTest, SpoilsAnswers) {
   EXPECT_EQ(server.faults().applied(), 4u);
 }
 
+TEST_F(FaultsTest, CutsAnswersOff) {
+  server.faults().set({rule(Kind::cut_off, "/ws", "query"), rule(Kind::cut_off, "/rest/sql", "")});
+  auto client = logged_in();
+  client->send_message(WsTestClient::kText, query("select 1"));
+  EXPECT_FALSE(client->receive().has_value());
+  EXPECT_TRUE(client->ended());
+  RawConnection connection(server.port());
+  connection.send(
+      "POST /rest/sql HTTP/1.1\r\nAuthorization: Basic cm9vdDp0YW9zZGF0YQ==\r\nContent-Length: 8\r\n\r\nselect 1");
+  std::string all;
+  while (const auto some = connection.receive_some(20s)) {
+    if (some->empty()) break;
+    all += *some;
+  }
+  const auto body = all.find("\r\n\r\n");
+  ASSERT_NE(body, std::string::npos);
+  const auto told = all.find("Content-Length: ");
+  ASSERT_NE(told, std::string::npos);
+  EXPECT_EQ((all.size() - body - 4), std::stoul(all.substr(told + 16)) / 2);
+}
+
+TEST_F(FaultsTest, RefusesWithABodyOfItsOwn) {
+  auto memory = rule(Kind::refuse, "/rest/sql", "");
+  memory.http_status = 503;
+  memory.http_body = "\"memory exceeds threshold\"";
+  server.faults().set({memory});
+  const auto refused = http(server.port(), "POST", "/rest/sql", kBasic, "select 1");
+  EXPECT_EQ(refused.status, 503);
+  EXPECT_EQ(refused.body, memory.http_body);
+}
+
 TEST_F(FaultsTest, MatchesBytesOfTheRequest) {
   auto only = rule(Kind::refuse, "", "");
   only.contains = "select 2";
