@@ -319,19 +319,24 @@ Answer run_drop(SessionContext& context, Cursor& in) {
     const auto& database = item.name.database.empty() ? context.database : item.name.database;
     context.instance->subscriptions->check_free(database, item.name.table);
   }
-  for (const auto& item : items) {
-    const auto db = open_database(context, item.name.database);
-    const auto found = db->find(item.name.table);
-    if (found.table == nullptr) continue;
-    Store::Transaction transaction(*db->store);
-    if (found.child != nullptr) {
-      log_dropped(*db, *found.child);
-      db->drop(*found.child);
-    } else {
-      log_dropped(*db, *found.table);
-      db->drop(*found.table);
+  for (std::size_t i = 0; i < items.size();) {
+    const auto& database = items[i].name.database;
+    const auto db = open_database(context, database);
+    ChangeScope changes(*db);
+    for (; i < items.size() && items[i].name.database == database; ++i) {
+      const auto found = db->find(items[i].name.table);
+      if (found.table == nullptr) continue;
+      Store::Transaction transaction(*db->store);
+      if (found.child != nullptr) {
+        changes.dropped(*found.child);
+        db->drop(*found.child);
+      } else {
+        log_dropped(*db, *found.table);
+        db->drop(*found.table);
+      }
+      transaction.commit();
     }
-    transaction.commit();
+    changes.commit();
   }
   return {};
 }

@@ -235,6 +235,11 @@ Change& ChangeScope::change(std::string_view table) { return changes_[vgroup_of(
 
 void ChangeScope::add_created(const Child& child) { change(child.name).created.push_back(log_->image(child)); }
 
+void ChangeScope::add_dropped(const Child& child) {
+  change(child.name).dropped.emplace_back(child.table->id, child.name);
+  log_->forget(child.id);
+}
+
 void ChangeScope::add_row(const Child& child, std::int64_t time, std::string_view packed) {
   if (last_ == nullptr || last_child_ != child.id) {
     auto& rows = change(child.name).rows;
@@ -251,8 +256,10 @@ void ChangeScope::commit() {
   bool any = false;
   for (std::size_t i = 0; i < changes_.size(); ++i) {
     auto& change = changes_[i];
-    if (change.rows.empty() && change.created.empty()) continue;
-    change.kind = change.rows.empty() ? Change::Kind::create_tables : Change::Kind::rows;
+    if (change.rows.empty() && change.created.empty() && change.dropped.empty()) continue;
+    change.kind = !change.dropped.empty() ? Change::Kind::drop_tables
+                  : change.rows.empty()   ? Change::Kind::create_tables
+                                          : Change::Kind::rows;
     log_->append(i, std::move(change));
     any = true;
   }

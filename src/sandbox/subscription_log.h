@@ -142,10 +142,15 @@ class ChangeScope {
   void row(const Child& child, std::int64_t time, std::string_view packed) {
     if (log_ != nullptr) add_row(child, time, packed);
   }
+  /// Call before it is.
+  void dropped(const Child& child) {
+    if (log_ != nullptr) add_dropped(child);
+  }
   /// Once the transaction is committed.
   void commit();
 
  private:
+  void add_dropped(const Child& child);
   void add_created(const Child& child);
   void add_row(const Child& child, std::int64_t time, std::string_view packed);
   Change& change(std::string_view table);
@@ -186,8 +191,7 @@ struct AlterChange {
 void log_altered(Database& database, const Table& table, const AlterChange& change);
 /// Options or tags of a child table; `tags`: places of those that were set.
 void log_altered(Database& database, const Child& child, std::span<const std::size_t> tags);
-/// Call before they are dropped, while their names are known.
-void log_dropped(Database& database, const Child& child);
+/// A super table with its children; call before it is dropped.
 void log_dropped(Database& database, const Table& table);
 /// DELETE from `name`, the child or super table of the statement, in [first, last], from these child tables.
 void log_erased(Database& database, const Table& table, std::string_view name, std::span<const Child* const> children,

@@ -167,15 +167,6 @@ void log_altered(Database& database, const Child& child, std::span<const std::si
   append(database, child, std::move(change));
 }
 
-void log_dropped(Database& database, const Child& child) {
-  if (!database.changes) return;
-  Change change;
-  change.kind = Change::Kind::drop_tables;
-  change.dropped.emplace_back(child.table->id, child.name);
-  append(database, child, std::move(change));
-  database.changes->forget(child.id);
-}
-
 void log_dropped(Database& database, const Table& table) {
   if (!database.changes) return;
   Change change;
