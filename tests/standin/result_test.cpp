@@ -4,6 +4,7 @@
 #include <future>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "standin/fixture.h"
 
@@ -198,6 +199,36 @@ TEST_F(StandinResult, WritesABlockBack) {
             0);
   STANDIN(library, taos_free_result)(result);
   EXPECT_EQ(rows("select * from c"), "1 NULL abc -1\n2 NULL NULL NULL\n");
+}
+
+TEST_F(StandinResult, ServesThreadsAtOnce) {
+  run("create table t0 (ts timestamp, v int)");
+  run("create table t1 (ts timestamp, v int)");
+  run("create table t2 (ts timestamp, v int)");
+  TAOS* const other = connect(port, "d");
+  std::vector<std::future<int>> workers;
+  for (int w = 0; w < 3; ++w) {
+    workers.push_back(std::async(std::launch::async, [&, w] {
+      const std::string table = "t" + std::to_string(w);
+      EXPECT_EQ(STANDIN(library, taos_query)(nullptr, "select 1"), nullptr);
+      int failed = 0;
+      for (int i = 0; i < 60; ++i) {
+        TAOS* const mine = i % 2 == 0 ? taos : other;
+        const auto sql = "insert into " + table + " values (" + std::to_string(i) + "," + std::to_string(i) + ")";
+        TAOS_RES* const result = STANDIN(library, taos_query)(mine, sql.c_str());
+        failed += STANDIN(library, taos_errno)(result) != 0;
+        STANDIN(library, taos_free_result)(result);
+      }
+      EXPECT_EQ(STANDIN(library, taos_errno)(nullptr), code_of(0x0213)) << "this thread's own last error";
+      return failed;
+    }));
+  }
+  for (auto& worker : workers) EXPECT_EQ(worker.get(), 0);
+  EXPECT_EQ(STANDIN(library, taos_errno)(nullptr), 0);
+  STANDIN(library, taos_close)(other);
+  for (const auto* const table : {"t0", "t1", "t2"}) {
+    EXPECT_EQ(rows(std::string("select count(*), sum(v) from ") + table), "60 1770\n");
+  }
 }
 
 TEST_F(StandinResult, TakesLinesInEveryCall) {
