@@ -84,16 +84,18 @@ std::string quoted_name(std::string_view name) {
   return data::quote_identifier(name.substr(0, dot)) + "." + data::quote_identifier(name.substr(dot + 1));
 }
 
-std::size_t dots_outside_quotes(std::string_view name) {
-  std::size_t dots = 0;
+/// Where the dots outside quotes stand.
+std::vector<std::size_t> dots_outside_quotes(std::string_view name) {
+  std::vector<std::size_t> dots;
   char quote = '\0';
-  for (const char c : name) {
+  for (std::size_t at = 0; at < name.size(); ++at) {
+    const char c = name[at];
     if (quote != '\0') {
       if (c == quote) quote = '\0';
     } else if (c == '`' || c == '\'' || c == '"') {
       quote = c;
     } else if (c == '.') {
-      ++dots;
+      dots.push_back(at);
     }
   }
   return dots;
@@ -140,6 +142,7 @@ void BoundColumn::add_null() {
 }
 
 void BoundColumn::add_fixed(std::uint64_t bits) {
+  if (has_lengths) refuse(kMismatch, "column type mis-match with buffer type");
   is_null += '\0';
   const auto size = data::fixed_size(type);
   const auto at = data.size();
@@ -148,7 +151,13 @@ void BoundColumn::add_fixed(std::uint64_t bits) {
 }
 
 void BoundColumn::add_text(std::string_view value) {
-  has_lengths = true;
+  if (!has_lengths) {
+    // Rows before it have no bytes: of a DECIMAL bound as text they can only be NULL.
+    if (is_null.find('\0') != std::string::npos) refuse(kMismatch, "column type mis-match with buffer type");
+    has_lengths = true;
+    data.clear();
+    lengths.assign(rows() * sizeof(std::int32_t), '\0');
+  }
   is_null += '\0';
   append_length(lengths, static_cast<std::int32_t>(value.size()));
   data += value;
@@ -311,10 +320,10 @@ void Stmt1Statement::set_table_name(Session& session, std::string_view name) {
   s.step([&] {
     if (!s.prepared || !s.outline.name_at) wrong_order();
     const auto dots = dots_outside_quotes(name);
-    if (name.empty() || dots > 1 || name.front() == '.' || name.back() == '.') no_table_name();
-    if (dots == 1) {
+    if (name.empty() || dots.size() > 1 || name.front() == '.' || name.back() == '.') no_table_name();
+    if (dots.size() == 1) {
       // Only whether the database is there; the table may be made by the first rows.
-      const auto database = name.substr(0, name.find('.'));
+      const auto database = name.substr(0, dots.front());
       try {
         session.execute("show create database " + quoted_name(database));
       } catch (const RefusalError& error) {

@@ -82,6 +82,17 @@ TEST_F(Canned, TextFetchGivesTheSame) {
   EXPECT_EQ(rows, 9000u);
 }
 
+TEST_F(Canned, CompressedConnectionsGiveTheSame) {
+  WsTestClient packed(server.port(), "/ws", true);
+  packed.ask(R"({"action":"conn","args":{"req_id":1,"user":"root","password":"taosdata","db":""}})");
+  const auto result =
+      Json::parse(packed.ask(R"({"action":"query","args":{"req_id":2,"sql":"select * from canned.rows limit 5000"}})"));
+  const auto answer = packed.ask_binary(wire::encode_fetch(3, result["id"]));
+  const auto block = wire::Block::decode(wire::decode_fetch_answer(answer).block);
+  EXPECT_EQ(block.rows(), 4096u);
+  check(block, 0);
+}
+
 TEST_F(Canned, ResultsAreReadIndependently) {
   const auto a = query("select * from canned.rows limit 20000");
   const auto b = query("select * from canned.rows limit 20000");

@@ -82,6 +82,39 @@ TEST_F(Statements, FirstGenerationBindsColumnByColumn) {
   EXPECT_EQ(statement.total_affected_rows(), 2);
 }
 
+TEST_F(Statements, FirstGenerationTakesDecimalsAsText) {
+  session->execute("create table dec (ts timestamp, e decimal(10,2))");
+  Stmt1Statement statement;
+  statement.prepare("insert into dec values(?,?)");
+  BoundColumn column;
+  column.type = Type::decimal64;
+  column.add_null();
+  column.add_text("-1.5");
+  column.add_null();
+  EXPECT_EQ(code_of([&] { column.add_fixed(1); }), 0x0200) << "text and images do not mix";
+  statement.bind(*session, {times({0, 1, 2}), column});
+  statement.add_batch();
+  EXPECT_EQ(statement.execute(*session), 3);
+  EXPECT_EQ(rows("select cast(e as varchar(20)) from dec"), "NULL |-1.50 |NULL |");
+}
+
+TEST_F(Statements, FirstGenerationReadsQuotedNames) {
+  session->execute("create table `a b` using st tags(1, 'x')");
+  Stmt1Statement statement;
+  statement.prepare("insert into ? values(?,?,?)");
+  EXPECT_EQ(code_of([&] {
+              Stmt1Statement other;
+              other.prepare("insert into ? values(?,?,?)");
+              other.set_table_name(*session, "`no.db`.t");
+            }),
+            0x0388);
+  statement.set_table_name(*session, "d.`a b`");
+  EXPECT_EQ(statement.column_fields(*session).size(), 3u);
+  statement.bind(*session, {times({0}), numbers({1}), texts({"x"})});
+  statement.add_batch();
+  EXPECT_EQ(statement.execute(*session), 1);
+}
+
 TEST_F(Statements, FirstGenerationKeepsCaseOfNamesAndCountsAll) {
   Stmt1Statement statement;
   statement.prepare("insert into ? using st tags(?, ?) values(?,?,?)");
