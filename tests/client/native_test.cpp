@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "client/connection.h"
+#include "client/consumer.h"
 #include "client/native_fixture.h"
 #include "wire/block.h"
 #include "wire/schemaless.h"
@@ -125,6 +126,51 @@ TEST_F(Native, UsesAnOldLibraryForWhatItCan) {
   const auto text = thrown([&] { old.prepare("INSERT INTO t VALUES (?, ?)"); });
   EXPECT_HAS(text, "InterfaceError");
   EXPECT_HAS(text, "taos_stmt2_");
+}
+
+// In a process of its own: a library is started once in each.
+TEST(NativeDeathTest, DealsWithALibraryThatFailsOrIsOlder) {
+  ::testing::GTEST_FLAG(death_test_style) = "threadsafe";
+  const auto run = [] {
+    bool fine = true;
+    const auto expect = [&](const std::string& text, const std::string& part) {
+      if (text.find(part) != std::string::npos) return;
+      std::fprintf(stderr, "'%s' is not in: %s\n", part.c_str(), text.c_str());
+      fine = false;
+    };
+    const std::string dsn = "taos://localhost/db?library=" PENSTOCK_NATIVE_STUB_LIBRARY;
+    ::setenv("PENSTOCK_NATIVE_STUB", "init", 1);
+    expect(thrown([&] { Connection::open(dsn); }), "libtaosnative.so");
+    ::setenv("PENSTOCK_NATIVE_STUB", "config", 1);
+    expect(thrown([&] { Connection::open(dsn + "&config_dir=/etc/other"); }), "/etc/other");
+    ::unsetenv("PENSTOCK_NATIVE_STUB");
+    // What failed may be mended meanwhile.
+    auto connection = Connection::open(dsn);
+    expect(connection.server_version(), "3.3.4.8");
+    expect(connection.current_database(), "longer_than_any_database_may_be_called_in_this_release_of_it");
+    expect(thrown([&] { connection.prepare("INSERT INTO t VALUES (?)"); }), "taos_stmt2_get_fields of 3.3.5");
+    expect(thrown([&] { Connection::open(dsn + "&timezone=UTC"); }), "taos_options_connection");
+    expect(thrown([&] { Consumer::open(dsn, {{"group.id", "g"}}); }), "tmq_conf_new");
+    const auto answer = connection.insert_schemaless(LineProtocol::line, "ns", "m v=1", 0, {}, 1234);
+    expect(std::to_string(answer.affected_rows), "1234");
+    expect(std::to_string(answer.total_rows), "5");
+    expect(thrown([&] { connection.insert_schemaless(LineProtocol::line, "ns", "m v=1", 1); }),
+           "taos_schemaless_insert_raw_ttl_with_reqid',");
+    expect(thrown([&] { connection.insert_schemaless(LineProtocol::line, "ns", "m v=1", 0, "t"); }), "tbname_key");
+    // No result at all.
+    expect(thrown([&] { connection.query("SELECT 1"); }), "Out of Memory");
+    std::_Exit(fine ? 0 : 1);
+  };
+  EXPECT_EXIT(run(), ::testing::ExitedWithCode(0), "");
+}
+
+TEST_F(Native, ReadsTimesInTheZoneOfTheConnection) {
+  connection().execute("CREATE TABLE t (ts TIMESTAMP, v INT)");
+  Connection::open(dsn("/db?timezone=Asia/Shanghai")).execute("INSERT INTO t VALUES ('2023-11-15 06:13:20', 1)");
+  auto rows = connection().query("SELECT ts FROM t");
+  ASSERT_TRUE(rows.next());
+  EXPECT_EQ(rows.timestamp(0).ticks, kT0);
+  EXPECT_EQ(rows.display(0), "2023-11-14T22:13:20.000Z");
 }
 
 TEST_F(Native, HasOneConfigurationDirectoryForTheProcess) {

@@ -165,9 +165,12 @@ std::unique_ptr<MessageState> NativeConsumer::poll(milliseconds timeout) {
     if (!polling_)
       polling_ = link_->start<Polled>([slice](NativeTmq& tmq, Polled& out) -> NativeOutcome {
         const auto& library = tmq.library;
+        const int before = library.error_code(nullptr);
         auto* const result = library.tmq_poll(tmq.tmq, slice.count());
         if (result == nullptr) {
-          const int code = library.error_code(nullptr);
+          int code = library.error_code(nullptr);
+          // Older releases leave what an earlier call said.
+          if (code == before && !library.at_least({3, 3, 5, 0})) code = 0;
           return outcome_of(code, code == 0 ? nullptr : library.error_text(nullptr));
         }
         tmq.messages.insert(result);
