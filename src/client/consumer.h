@@ -85,8 +85,10 @@ class Message {
 };
 
 /// Reads topics: a member of a consumer group, over WebSocket (`/rest/tmq`) or natively. Move-only; one thread at a
-/// time. A consumer that is lost with its connection is opened anew by the next call where Options::reconnect is set,
-/// and goes on at what was committed: messages behind that come again.
+/// time. A consumer whose connection was lost, or whose server did not answer within Options::request_timeout
+/// (ConnectionError), is opened anew by the next call where Options::reconnect is set, and goes on at what was
+/// committed: messages behind that come again. Between polls nobody answers the server's pings: a consumer that is not
+/// polled for 114 s loses its connection (and its place in the group after max.poll.interval.ms).
 class Consumer {
  public:
   /// Properties by the names of the documentation: group.id (needed), client.id, auto.offset.reset (earliest, latest,

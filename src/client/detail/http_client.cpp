@@ -48,6 +48,7 @@ class Watch {
     const std::lock_guard lock(mutex_);
     deadline_ = deadline;
     fired_ = Fired::no;
+    ++requests_;
     changed_.notify_all();
   }
   /// Why the request was cut off, if it was.
@@ -75,8 +76,9 @@ class Watch {
       const bool by_stop = stop_deadline_ && *stop_deadline_ < *deadline_;
       const auto until = by_stop ? *stop_deadline_ : *deadline_;
       if (Clock::now() < until) {
-        const bool known = stopped_;
-        changed_.wait_until(lock, end, until, [&] { return !deadline_ || stopped_ != known; });
+        changed_.wait_until(lock, end, until, [&, stopped = stopped_, request = requests_] {
+          return !deadline_ || requests_ != request || stopped_ != stopped;
+        });
         continue;
       }
       fired_ = by_stop ? Fired::stop : Fired::deadline;
@@ -93,6 +95,7 @@ class Watch {
   std::condition_variable_any changed_;
   std::optional<Clock::time_point> deadline_;  // of the request under way
   std::optional<Clock::time_point> stop_deadline_;
+  std::uint64_t requests_ = 0;  // begun
   bool stopped_ = false;
   Fired fired_ = Fired::no;
   std::jthread thread_;  // last: it uses the others

@@ -10,6 +10,8 @@
 #include <utility>
 
 #include "base/text.h"
+#include "client/detail/foreign_bytes.h"
+#include "client/detail/rest_time.h"
 #include "client/value.h"
 #include "wire/block.h"
 #include "wire/bytes.h"
@@ -26,77 +28,6 @@ constexpr std::size_t kBlockBytes = std::size_t{4} << 20;
 [[noreturn]] void malformed(const std::string& what) {
   throw Error(Errc::protocol, fmt::format("the answer to a REST request is malformed: {}", what));
 }
-
-// --- texts that are not UTF-8 ---
-
-// simdjson takes UTF-8 only. Bytes that are none become characters that nobody uses, of four bytes, and come back when
-// a text is taken: byte 0x80 + n as U+10F000 + 256 x variant + n.
-class Foreign {
- public:
-  // Puts `text` into UTF-8; chooses characters that it has not.
-  void hide(std::string& text) {
-    for (variant_ = 0; variant_ < 15; ++variant_) {
-      if (text.find(prefix(0).substr(0, 3)) == std::string::npos &&
-          text.find(prefix(64).substr(0, 3)) == std::string::npos)
-        break;
-    }
-    std::string out;
-    out.reserve(text.size() + text.size() / 8 + 64);
-    for (std::size_t at = 0; at < text.size();) {
-      const auto length = character(std::string_view(text).substr(at));
-      if (length == 0) {
-        out += prefix(static_cast<unsigned char>(text[at]) - 0x80U);
-        ++at;
-      } else {
-        out.append(text, at, length);
-        at += length;
-      }
-    }
-    text = std::move(out);
-    used_ = true;
-  }
-
-  // The bytes of before.
-  std::string_view show(std::string_view text, std::string& memory) const {
-    if (!used_) return text;
-    memory.clear();
-    for (std::size_t at = 0; at < text.size();) {
-      if (text.size() - at >= 4) {
-        const auto code = code_point(text.substr(at, 4));
-        const auto first = 0x10F000U + 256U * variant_;
-        if (code >= first && code < first + 128) {
-          memory += static_cast<char>(0x80 + (code - first));
-          at += 4;
-          continue;
-        }
-      }
-      memory += text[at++];
-    }
-    return memory;
-  }
-
- private:
-  // Bytes of the well-formed character at the front, 0 when there is none.
-  static std::size_t character(std::string_view text) {
-    const auto byte = static_cast<unsigned char>(text[0]);
-    const std::size_t length = byte < 0x80 ? 1 : byte >= 0xF0 ? 4 : byte >= 0xE0 ? 3 : byte >= 0xC2 ? 2 : 0;
-    if (length == 0 || length > text.size() || !is_utf8(text.substr(0, length))) return 0;
-    return length;
-  }
-  static std::uint32_t code_point(std::string_view four) {
-    const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(four[i]); };
-    if ((byte(0) & 0xF8U) != 0xF0) return 0;
-    return (byte(0) & 7U) << 18 | (byte(1) & 0x3FU) << 12 | (byte(2) & 0x3FU) << 6 | (byte(3) & 0x3FU);
-  }
-  [[nodiscard]] std::string prefix(std::uint32_t n) const {
-    const std::uint32_t code = 0x10F000U + 256U * variant_ + n;
-    return {static_cast<char>(0xF0 | code >> 18), static_cast<char>(0x80 | (code >> 12 & 0x3F)),
-            static_cast<char>(0x80 | (code >> 6 & 0x3F)), static_cast<char>(0x80 | (code & 0x3F))};
-  }
-
-  bool used_ = false;
-  std::uint32_t variant_ = 0;
-};
 
 // --- columns ---
 
@@ -176,75 +107,6 @@ std::optional<T> number(std::string_view token) {
 
 }  // namespace
 
-// --- times ---
-
-std::optional<PrintedTime> read_printed_time(std::string_view text, const TimeZone* zone) {
-  const auto take = [&](std::size_t least, std::size_t most) -> std::optional<std::int64_t> {
-    std::size_t digits = 0;
-    while (digits < text.size() && digits < most && text[digits] >= '0' && text[digits] <= '9') ++digits;
-    if (digits < least) return std::nullopt;
-    std::int64_t value = 0;
-    std::from_chars(text.data(), text.data() + digits, value);
-    text.remove_prefix(digits);
-    return value;
-  };
-  const auto skip = [&](char c) {
-    if (!text.starts_with(c)) return false;
-    text.remove_prefix(1);
-    return true;
-  };
-  const bool before_christ = skip('-');
-  const auto year = take(4, 12);
-  if (!year || !skip('-')) return std::nullopt;
-  const auto month = take(2, 2);
-  if (!month || *month < 1 || *month > 12 || !skip('-')) return std::nullopt;
-  const auto day = take(2, 2);
-  if (!day || *day < 1 || *day > 31 || !skip('T')) return std::nullopt;
-  const auto hour = take(2, 2);
-  if (!hour || *hour > 23 || !skip(':')) return std::nullopt;
-  const auto minute = take(2, 2);
-  if (!minute || *minute > 59 || !skip(':')) return std::nullopt;
-  const auto second = take(2, 2);
-  if (!second || *second > 60 || !skip('.')) return std::nullopt;
-  const auto before = text.size();
-  const auto fraction = take(3, 9);
-  const auto digits = before - text.size();
-  if (!fraction || (digits != 3 && digits != 6 && digits != 9)) return std::nullopt;
-  std::int64_t offset = 0;
-  if (!skip('Z')) {
-    const bool west = skip('-');
-    if (!west && !skip('+')) return std::nullopt;
-    const auto hours = take(2, 2);
-    if (!hours || !skip(':')) return std::nullopt;
-    const auto minutes = take(2, 2);
-    if (!minutes) return std::nullopt;
-    offset = (*hours * 60 + *minutes) * 60 * (west ? -1 : 1);
-  }
-  if (!text.empty()) return std::nullopt;
-  const auto days =
-      days_from_civil(before_christ ? -*year : *year, static_cast<unsigned>(*month), static_cast<unsigned>(*day));
-  const auto local = days * 86'400 + *hour * 3'600 + *minute * 60 + *second;
-  if (zone != nullptr && offset != 0) {
-    // Zones of before about 1900 have seconds, which the text leaves out of its offset only.
-    const std::int64_t real = zone->offset_at(local - offset);
-    if (real / 60 == offset / 60) offset = real;
-  }
-  PrintedTime time;
-  time.precision = digits == 3   ? data::Precision::milliseconds
-                   : digits == 6 ? data::Precision::microseconds
-                                 : data::Precision::nanoseconds;
-  const auto units = data::units_per_second(time.precision);
-  std::int64_t ticks = 0;
-  // The first nanosecond that there is has a whole second below the range.
-  const auto seconds = local - offset;
-  const bool below = seconds < 0 && *fraction != 0;
-  if (__builtin_mul_overflow(below ? seconds + 1 : seconds, units, &ticks) ||
-      __builtin_add_overflow(ticks, below ? *fraction - units : *fraction, &ticks))
-    return std::nullopt;
-  time.ticks = ticks;
-  return time;
-}
-
 // --- the answer ---
 
 struct RestAnswer::Impl {
@@ -258,7 +120,7 @@ struct RestAnswer::Impl {
 
   std::string text;
   std::shared_ptr<const TimeZone> zone;
-  Foreign foreign;
+  ForeignBytes foreign;
   ondemand::parser parser;
   ondemand::document document;
   ondemand::array rows;
@@ -281,7 +143,10 @@ struct RestAnswer::Impl {
   }
 
   void read_head() {
-    if (!parse()) return;
+    if (!parse()) {
+      if (text.starts_with("{\"code\":")) malformed("it is cut short or no JSON");
+      return;
+    }
     ondemand::json_type type{};
     if (document.type().get(type) != simdjson::SUCCESS) return;
     std::string_view view;

@@ -54,11 +54,4 @@ class RestAnswer {
   std::unique_ptr<Impl> impl_;
 };
 
-/// Ticks of a time as REST prints it, and the number of digits behind its point; nullopt when it is none.
-struct PrintedTime {
-  std::int64_t ticks = 0;
-  data::Precision precision = data::Precision::milliseconds;
-};
-std::optional<PrintedTime> read_printed_time(std::string_view text, const TimeZone* zone);
-
 }  // namespace penstock::client::detail

@@ -123,22 +123,30 @@ void TmqLink::no_answer(std::string_view action, std::uint64_t request_id, Deadl
   if (options_.stop.stop_requested() && Clock::now() < deadline)
     throw ConnectionError(Errc::stopped, fmt::format("stopped while {} had not answered '{}' yet", endpoint_, action),
                           place);
-  throw ConnectionError(
-      Errc::timeout,
-      fmt::format("{} did not answer '{}' within {}", endpoint_, action, seconds(options_.request_timeout)), place);
+  // What the server made of the request, and which message it holds now, is not known: a member that goes on would
+  // pass over rows.
+  drop();
+  throw ConnectionError(Errc::timeout,
+                        fmt::format("{} did not answer '{}' within {}; the connection of the consumer is given up",
+                                    endpoint_, action, seconds(options_.request_timeout)),
+                        place);
 }
 
-void TmqLink::send_poll(std::string_view arguments) {
+void TmqLink::send_poll(std::chrono::milliseconds blocking_time, std::uint64_t last_message) {
   const auto request = next_request();
-  send("poll", arguments, request, Clock::now() + options_.request_timeout);
+  send("poll", fmt::format("\"blocking_time\":{},\"message_id\":{}", blocking_time.count(), last_message), request,
+       Clock::now() + options_.request_timeout);
   poll_ = request;
+  poll_due_ = Clock::now() + blocking_time + options_.request_timeout;
 }
 
 std::optional<TmqAnswer> TmqLink::take_poll(Deadline deadline) {
   if (!poll_answer_) {
+    deadline = std::min(deadline, poll_due_);
     auto reply = receive(poll_, deadline);
     if (!reply) {
-      if (options_.stop.stop_requested() && Clock::now() < deadline) no_answer("poll", poll_, deadline);
+      const auto now = Clock::now();
+      if (now >= poll_due_ || (options_.stop.stop_requested() && now < deadline)) no_answer("poll", poll_, deadline);
       return std::nullopt;
     }
     poll_answer_ = std::move(reply->json);

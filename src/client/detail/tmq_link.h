@@ -40,18 +40,19 @@ class TmqLink {
   [[nodiscard]] const Options& options() const noexcept { return options_; }
 
   /// Sends a request and waits for its answer for the options' request time-out. `arguments` are JSON members without
-  /// braces, or "". Throws TmqError for a refusal, ConnectionError when the connection is lost, at the time-out (a late
-  /// answer is dropped) and at a stop. `request_id` 0: the next number.
+  /// braces, or "". Throws TmqError for a refusal, ConnectionError when the connection is lost, at the time-out (which
+  /// ends the connection too) and at a stop. `request_id` 0: the next number.
   TmqReply call(std::string_view action, std::string_view arguments, std::uint64_t request_id = 0);
   /// As call(), but a refusal is returned.
   TmqReply ask(std::string_view action, std::string_view arguments, std::uint64_t request_id = 0);
   std::uint64_t next_request() noexcept { return ++last_request_; }
 
-  /// Sends a poll; there must be none under way.
-  void send_poll(std::string_view arguments);
+  /// Sends a poll; there must be none under way. `last_message`: id of the last one that came, so that the server sends
+  /// again one that did not; 0: none came.
+  void send_poll(std::chrono::milliseconds blocking_time, std::uint64_t last_message);
   [[nodiscard]] bool polling() const noexcept { return poll_ != 0; }
   /// The answer to the poll, which is under way no longer then; nullopt at the deadline, when it still is. Throws as
-  /// call() does.
+  /// call() does, also when the poll's answer is overdue by the request time-out.
   std::optional<TmqAnswer> take_poll(Deadline deadline);
   /// Answers the server's pings until then.
   void idle(Deadline deadline);
@@ -75,6 +76,7 @@ class TmqLink {
   std::uint64_t epoch_ = 0;
   std::uint64_t last_request_ = 0;
   std::uint64_t poll_ = 0;  ///< the request under way
+  Deadline poll_due_{};
   std::optional<TmqAnswer> poll_answer_;
 };
 

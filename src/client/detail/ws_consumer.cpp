@@ -176,7 +176,7 @@ std::unique_ptr<MessageState> WsConsumer::poll(milliseconds timeout) {
       throw ConnectionError(Errc::stopped, "stopped before polling", Place{link_->endpoint(), "poll", 0});
     const auto slice = std::min(left, kSlice);
     const bool late = link_->polling();
-    if (!late) link_->send_poll(fmt::format("\"blocking_time\":{},\"message_id\":{}", slice.count(), last_message_));
+    if (!late) link_->send_poll(slice, last_message_);
     std::optional<TmqAnswer> answer;
     try {
       answer = link_->take_poll(begin + slice + kLate);
@@ -225,11 +225,9 @@ std::unique_ptr<MessageState> WsConsumer::deliver(TmqAnswer&& answer) {
 
 void WsConsumer::settle() {
   if (waiting_ || !link_->polling()) return;
-  auto answer = link_->take_poll(Clock::now() + plan_.options.request_timeout);
-  if (!answer)
-    throw ConnectionError(Errc::timeout, fmt::format("{} did not answer a poll", link_->endpoint()),
-                          Place{link_->endpoint(), "poll", 0});
-  if (!answer->have_message) return;
+  // Ends at the latest when the answer is overdue, with an exception.
+  auto answer = link_->take_poll(Deadline::max());
+  if (!answer || !answer->have_message) return;
   waiting_ = deliver(std::move(*answer));
 }
 
