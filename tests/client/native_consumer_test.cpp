@@ -183,11 +183,12 @@ TEST_F(NativeConsumers, ReadChangesOfTables) {
 }
 
 TEST_F(NativeConsumers, CheckTheirProperties) {
-  EXPECT_HAS(thrown([&] { open({{"no.such.property", "x"}}); }), "no.such.property");
+  EXPECT_HAS(thrown([&] { open({{"no.such.property", "x"}}).subscribe({"t"}); }), "TmqError");
+  EXPECT_HAS(thrown([&] { open({{"no.such.property", "x"}}).subscribe({"t"}); }), "no.such.property");
   EXPECT_HAS(thrown([&] { open({{"enable.auto.commit", "perhaps"}}); }), "enable.auto.commit");
-  EXPECT_HAS(thrown([&] { open({{"td.connect.pass", "wrong"}}); }), "ConnectionError");
+  EXPECT_HAS(thrown([&] { open({{"td.connect.pass", "wrong"}}).subscribe({"t"}); }), "ConnectionError");
   EXPECT_HAS(thrown([&] { open({{"td.connect.token", "x"}}); }), "InterfaceError");
-  EXPECT_EQ(thrown([&] { open({{"client.id", "c"}, {"session.timeout.ms", "12000"}}); }), "nothing");
+  EXPECT_EQ(thrown([&] { open({{"client.id", "c"}, {"session.timeout.ms", "12000"}}).subscribe({"t"}); }), "nothing");
   Standin::refuse_port(6031, true);
   EXPECT_HAS(thrown([&] { open({{"td.connect.port", "6031"}}); }), "ConnectionError");
   EXPECT_HAS(thrown([] {

@@ -61,7 +61,13 @@ NativeConsumer::NativeConsumer(ConsumerPlan plan)
                                      options.display()),
                          Place{options.display(), "subscribe", 0});
   need_functions(library_);
-  open();
+  try {
+    open();
+  } catch (const TmqError&) {
+    // What is wrong with a property or a password is said by subscribe(), as over WebSocket.
+  } catch (const ConnectionError& error) {
+    if (error.code() != Errc::auth) throw;
+  }
 }
 
 NativeConsumer::~NativeConsumer() = default;
@@ -105,14 +111,12 @@ void NativeConsumer::join() {
 }
 
 void NativeConsumer::revive(std::string_view action) {
-  const auto endpoint = link_ ? link_->endpoint() : plan_.options.display();
+  const Place place{link_ ? link_->endpoint() : plan_.options.display(), std::string(action), 0};
   if (closed_)
-    throw InterfaceError(Errc::unsupported, fmt::format("'{}' on a consumer that was closed", action),
-                         Place{endpoint, std::string(action), 0});
+    throw InterfaceError(Errc::unsupported, fmt::format("'{}' on a consumer that was closed", action), place);
   if (link_ && !link_->is_lost()) return;
-  if (!plan_.options.reconnect)
-    throw ConnectionError(Errc::unreachable, fmt::format("cannot send '{}': the consumer was lost", action),
-                          Place{endpoint, std::string(action), 0});
+  if (link_ && !plan_.options.reconnect)
+    throw ConnectionError(Errc::unreachable, fmt::format("cannot send '{}': the consumer was lost", action), place);
   polling_.reset();
   waiting_.reset();
   link_.reset();
