@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "wire/schemaless.h"
+
 namespace penstock::client::detail {
 namespace {
 
@@ -75,6 +77,12 @@ std::optional<JsonAnswer> parse_answer(std::string_view text) {
   read(object, "fields_scales", answer.scales);
   read_fields(object, answer.fields);
   return answer;
+}
+
+std::string json_quoted(std::string_view text) {
+  std::string out = "\"";
+  wire::append_json_escaped(out, text);
+  return out += '"';
 }
 
 }  // namespace penstock::client::detail

@@ -44,4 +44,7 @@ struct JsonAnswer {
 /// nullopt when the text is no JSON object with an integer `code`: no adapter sends that.
 std::optional<JsonAnswer> parse_answer(std::string_view text);
 
+/// The text as a JSON string, in quotes.
+std::string json_quoted(std::string_view text);
+
 }  // namespace penstock::client::detail

@@ -25,10 +25,6 @@ constexpr std::int32_t kKilled = 0x0215;
 constexpr int kMostNetworkAnswers = 2;
 constexpr std::int32_t kFailed = 0x0110;  // no reason given
 
-std::string seconds(std::chrono::milliseconds duration) {
-  return fmt::format("{:g} s", std::chrono::duration<double>(duration).count());
-}
-
 // The engine tells queries apart by these, also those of different connections.
 std::uint64_t next_request_id() {
   static std::atomic<std::uint64_t> last{[] {
@@ -245,7 +241,7 @@ Answer NativeSession::wait_until(Ticket ticket, Deadline deadline, std::chrono::
     throw ConnectionError(Errc::stopped, fmt::format("stopped while {} had not answered '{}' yet", endpoint_, action),
                           Place{endpoint_, action, ticket});
   throw ConnectionError(Errc::timeout,
-                        fmt::format("{} did not answer '{}' within {}", endpoint_, action, seconds(timeout)),
+                        fmt::format("{} did not answer '{}' within {}", endpoint_, action, seconds_text(timeout)),
                         Place{endpoint_, action, ticket});
 }
 

@@ -135,6 +135,10 @@ std::unique_ptr<ResultState> Session::result(const std::shared_ptr<StatementStat
 }
 void Session::close_statement(StatementState&) {}
 
+std::string seconds_text(std::chrono::milliseconds duration) {
+  return fmt::format("{:g} s", std::chrono::duration<double>(duration).count());
+}
+
 void throw_login_refused(const Options& options, const std::string& endpoint, std::int32_t code,
                          const std::string& message) {
   const Place place{endpoint, "conn", 0};

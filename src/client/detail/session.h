@@ -146,6 +146,9 @@ class Session : public std::enable_shared_from_this<Session> {
   bool ended_ = false;
 };
 
+/// "2.5 s", for errors.
+std::string seconds_text(std::chrono::milliseconds duration);
+
 /// How every transport reports a refused login: wrong user or password (Errc::auth), a missing database (Errc::config),
 /// an address that is not let in. `code`: low 16 bits of the server's.
 [[noreturn]] void throw_login_refused(const Options& options, const std::string& endpoint, std::int32_t code,

@@ -66,8 +66,4 @@ struct StatementBatch {
   std::vector<std::vector<Value>> pending_;  // columns of add_row()
 };
 
-/// A value as a column of `type` takes it: `bits` for fixed types, `text` for variable ones and DECIMAL (its bytes).
-/// Returns why it cannot, "" when it can. Null and NotGiven are the caller's.
-std::string convert(const Value& value, const StatementField& field, std::uint64_t& bits, std::string& text);
-
 }  // namespace penstock::client::detail

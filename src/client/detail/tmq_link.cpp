@@ -1,4 +1,5 @@
 #include "client/detail/tmq_link.h"
+#include "client/detail/session.h"
 
 #include <fmt/format.h>
 
@@ -12,13 +13,7 @@
 #include "wire/tmq.h"
 
 namespace penstock::client::detail {
-namespace {
-
-std::string seconds(std::chrono::milliseconds duration) {
-  return fmt::format("{:g} s", std::chrono::duration<double>(duration).count());
-}
-
-}  // namespace
+namespace {}  // namespace
 
 void TmqLink::open() {
   close();
@@ -128,7 +123,7 @@ void TmqLink::no_answer(std::string_view action, std::uint64_t request_id, Deadl
   drop();
   throw ConnectionError(Errc::timeout,
                         fmt::format("{} did not answer '{}' within {}; the connection of the consumer is given up",
-                                    endpoint_, action, seconds(options_.request_timeout)),
+                                    endpoint_, action, seconds_text(options_.request_timeout)),
                         place);
 }
 
