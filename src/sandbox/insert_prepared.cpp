@@ -216,8 +216,12 @@ BoundInsert::Place BoundInsert::place(std::string_view name, const std::vector<V
   auto* const child = existing_child(*database_, p.name, t.super.empty() ? nullptr : definition_);
   if (child == nullptr && p.super == nullptr) refuse(0x2603, "Table does not exist");
   p.table = definition_ != nullptr ? definition_ : child->table;
-  if (definition_ == nullptr) {
+  if (definition_ == nullptr && t.column_names.empty()) {
     for (std::size_t i = 0; i < p.table->columns.size(); ++i) p.columns.push_back(static_cast<int>(i));
+  }
+  for (const auto& column : definition_ == nullptr ? t.column_names : std::vector<std::string>{}) {
+    p.columns.push_back(p.table->column(column));
+    if (p.columns.back() < 0) refuse(0x2602, ("Invalid column name: " + column).c_str());
   }
   for (std::size_t i = 0; definition_ != nullptr && i < t.columns.size(); ++i) {
     if (t.value_given[i]) p.columns.push_back(t.columns[i]);
@@ -435,11 +439,11 @@ std::int64_t BoundInsert::store(std::span<const ColumnarTable> tables) {
   }
   Store::Transaction transaction(*database_->store);
   CreatedChildren created(*database_);
+  ChangeScope changes(*database_);
   std::int64_t affected = 0;
   std::unordered_map<const Child*, bool> seen;
   for (std::size_t i = 0; i < tables.size(); ++i) {
     bool made = false;
-  ChangeScope changes(*database_);
     auto& child = child_for(*database_, places[i].name, places[i].super, places[i].tags, 0, &made);
     if (made) {
       created.add(child);
@@ -454,11 +458,11 @@ std::int64_t BoundInsert::store(std::span<const ColumnarTable> tables) {
   }
   transaction.commit();
   created.keep();
+  changes.commit();
   return affected;
 }
 
 // --- rows of values ---
-  changes.commit();
 
 std::vector<RowBatch> BoundInsert::batches(std::span<const BoundTable> tables) {
   std::vector<RowBatch> out;
