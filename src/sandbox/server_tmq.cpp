@@ -193,7 +193,8 @@ ConsumerOptions TmqDialogue::read_options(const WsArgs& args) {
   auto_commit_every_ = std::chrono::milliseconds(5000);
   const auto read_auto_commit = [&](const std::string& text) { auto_commit_ = parse_bool(text); };
   const auto read_interval = [&](const std::string& text) {
-    auto_commit_every_ = std::chrono::milliseconds(parse_int(text));
+    // A year is for ever.
+    auto_commit_every_ = std::chrono::milliseconds(std::clamp<std::int64_t>(parse_int(text), 0, 31'536'000'000));
   };
   if (const auto text = args.text("auto_commit"); !text.empty()) read_auto_commit(text);
   if (const auto text = args.text("auto_commit_interval_ms"); !text.empty()) read_interval(text);

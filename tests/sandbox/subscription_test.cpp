@@ -15,6 +15,7 @@
 
 #include "sandbox/result_block.h"
 #include "sandbox/value.h"
+#include "sandbox/ws_test_client.h"
 #include "wire/block.h"
 #include "wire/tmq.h"
 
@@ -23,6 +24,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using Json = nlohmann::json;
+using test::to_hex;
 
 constexpr std::int64_t kTime = 1'700'000'000'000;
 
@@ -176,6 +178,40 @@ TEST_F(SubscriptionTest, TablesShowTheColumnsThatAreGiven) {
   ASSERT_EQ(message->parts.size(), 3U);
   EXPECT_EQ(message->parts[2].ids, (std::vector<std::int32_t>{1, 2, 3, 5}));
   EXPECT_EQ(message->parts[2].flags, (std::vector<std::uint8_t>{1, 1, 1, 0x80}));
+}
+
+// Blocks of messages are those of a query, but for their version.
+TEST_F(SubscriptionTest, AllTypesComeAsQueriesGiveThem) {
+  for (const std::string precision : {"ms", "us", "ns"}) {
+    const auto d = "p" + precision;
+    run(fmt::format("create database {} vgroups 1 keep 36500 precision '{}'", d, precision));
+    run(fmt::format(
+        "create table {}.n (ts timestamp, b bool, i8 tinyint, i16 smallint, i32 int, i64 bigint, u8 tinyint "
+        "unsigned, u16 smallint unsigned, u32 int unsigned, u64 bigint unsigned, f float, d double, "
+        "s varchar(9), n nchar(9), t2 timestamp, vb varbinary(9), g geometry(99), d1 decimal(10,2), "
+        "d2 decimal(30,5))",
+        d));
+    run(fmt::format("create topic q{0} as select * from {0}.n", d));
+    run(fmt::format("create topic w{0} as database {0}", d));
+    run(fmt::format(
+        "insert into {}.n values(now,true,-128,-32768,-2147483648,-9223372036854775807,255,65535,4294967295,"
+        "18446744073709551615,-0.5,1e300,'abc','ä¸­æ',now,'\\x00ff','POINT(1 2)',"
+        "'-12345678.91','1.5')(now+1s,null,null,null,null,null,null,null,null,null,null,null,null,null,null,"
+        "null,null,null,null)(now+2s,false,1,1,1,1,1,1,1,1,1,1,'','',0,'','POINT(0 0)','0','0')",
+        d));
+    const auto wanted = run(fmt::format("select * from {}.n", d));
+    for (const auto kind : {'q', 'w'}) {
+      const auto message = consumer("g", {kind + d})->poll(0ms);
+      ASSERT_TRUE(message);
+      ASSERT_EQ(message->parts.size(), 1U) << d;
+      EXPECT_EQ(to_hex(result_block(message->parts[0].rows, 0, 3, 2)), to_hex(result_block(wanted, 0, 3, 2)))
+          << kind << d;
+      const auto bytes = message_payload(*message);
+      EXPECT_EQ(wire::decode_data_payload(bytes).blocks[0].precision, precision == "ms"   ? 0
+                                                                      : precision == "us" ? 1
+                                                                                          : 2);
+    }
+  }
 }
 
 TEST_F(SubscriptionTest, PayloadSaysWhatThePartsSay) {

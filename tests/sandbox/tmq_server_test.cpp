@@ -117,6 +117,23 @@ TEST_F(TmqServer, ConnectionsEndWhileAPollWaits) {
   EXPECT_TRUE(peer.ended());
 }
 
+TEST_F(TmqServer, NumbersOfAnySizeAreTaken) {
+  insert(1);
+  for (const std::string number : {"9223372036854775807", "-9223372036854775808", "0"}) {
+    WsTestClient peer(server_.port(), "/rest/tmq");
+    subscribe(peer, "g" + number, "t", {{"auto_commit", "true"}, {"auto_commit_interval_ms", number}});
+    for (int i = 0; i < 2; ++i) {
+      const auto answer = ask(
+          peer, R"({"action":"poll","args":{"req_id":1,"blocking_time":)" + std::string(i == 0 ? number : "0") + "}}");
+      EXPECT_EQ(answer["have_message"].get<bool>(), i == 0) << answer;
+    }
+  }
+  WsTestClient peer(server_.port(), "/rest/tmq");
+  const auto answer = ask(peer, R"({"action":"subscribe","args":{"req_id":1,"user":"root","password":"taosdata",)"
+                                R"("group_id":"g","topics":["t"],"auto_commit_interval_ms":"9223372036854775808"}})");
+  EXPECT_EQ(answer["code"], 65535);
+}
+
 TEST_F(TmqServer, PingsAreAnsweredWhileAPollWaits) {
   WsTestClient peer(server_.port(), "/rest/tmq");
   subscribe(peer, "g");
