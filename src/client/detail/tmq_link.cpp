@@ -13,8 +13,6 @@
 #include "wire/tmq.h"
 
 namespace penstock::client::detail {
-namespace {}  // namespace
-
 void TmqLink::open() {
   close();
   const std::size_t count = options_.endpoints.size();
