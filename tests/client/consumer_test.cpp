@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <chrono>
+#include <filesystem>
 #include <map>
 
 #include "client/connection.h"
@@ -563,6 +565,29 @@ TEST(Consumer, WrongOrderIsRefusedHere) {
   EXPECT_THROW(consumer.subscribe({}), InterfaceError);
   EXPECT_THROW(consumer.assignment("t"), InterfaceError);
   consumer.unsubscribe();
+}
+
+TEST(Consumer, SpeaksOverTls) {
+  const auto folder = testing::TempDir() + "penstock-consumer-tls-" + std::to_string(::getpid());
+  std::filesystem::create_directories(folder);
+  const auto files = make_certificates(folder, "localhost");
+  ScriptedServer server(
+      [&](Peer& peer, std::size_t) {
+        Adapter adapter(peer);
+        adapter.join();
+        adapter.answer("poll", delivery(1, 0));
+        peer.wait_for_end();
+      },
+      files.certificate_file, files.key_file);
+  {
+    auto consumer =
+        Consumer::open(fmt::format("ws://localhost:{}?tls_ca={}", server.port(), files.ca_file),
+                       {{"group.id", "g"}, {"enable.auto.commit", "false"}, {"td.connect.websocket.scheme", "wss"}});
+    consumer.subscribe({"t"});
+    EXPECT_TRUE(consumer.poll(1s));
+  }
+  EXPECT_NO_FAILURES(server);
+  std::filesystem::remove_all(folder);
 }
 
 TEST(Consumer, TakesTheNextEndpoint) {

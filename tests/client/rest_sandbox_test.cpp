@@ -5,6 +5,7 @@
 #include <set>
 
 #include "client/connection.h"
+#include "client/consumer.h"
 #include "client/rows.h"
 #include "client/sandbox_fixture.h"
 #include "wire/block.h"
@@ -121,6 +122,32 @@ TEST_F(RestSandbox, LogsInEveryWay) {
   connection().execute("CREATE TABLE t (ts TIMESTAMP, v INT)");
   for (const std::string rest : {"/db", "/db?login_token=true", "/db?compression=true"})
     EXPECT_EQ(open(rest).execute("INSERT INTO t VALUES (1700000000000, 1)"), 1) << rest;
+}
+
+TEST(RestGateway, LetsInByItsToken) {
+  const auto directory = ::testing::TempDir() + "penstock-gateway-" + std::to_string(::getpid());
+  std::filesystem::remove_all(directory);
+  {
+    sandbox::Server::Options options;
+    options.engine.directory = directory;
+    options.token = "let me in";
+    sandbox::Server gateway(options);
+    const auto host = "127.0.0.1:" + std::to_string(gateway.port());
+    auto rest = Connection::open("http://" + host + "?token=let%20me%20in");
+    rest.execute("CREATE DATABASE db VGROUPS 1 WAL_RETENTION_PERIOD 3600");
+    rest.execute("USE db");
+    rest.execute("CREATE TABLE t (ts TIMESTAMP, v INT)");
+    rest.execute("CREATE TOPIC tp AS SELECT * FROM t");
+    rest.execute("INSERT INTO t VALUES (NOW, 1)");
+    EXPECT_TRUE(rest.insert_schemaless(wire::LineProtocol::line, "ms", "m,t=a v=1 1626006833639").ok());
+    EXPECT_THROW(Connection::open("http://" + host + "?token=wrong"), ConnectionError);
+    auto consumer =
+        Consumer::open("ws://nobody:nothing@" + host,
+                       {{"group.id", "g"}, {"auto.offset.reset", "earliest"}, {"td.connect.token", "let me in"}});
+    consumer.subscribe({"tp"});
+    EXPECT_TRUE(consumer.poll(5s));
+  }
+  std::filesystem::remove_all(directory);
 }
 
 TEST_F(RestSandbox, SchemalessOfEveryProtocol) {

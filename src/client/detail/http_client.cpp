@@ -51,11 +51,12 @@ class Watch {
     ++requests_;
     changed_.notify_all();
   }
-  /// Why the request was cut off, if it was.
+  /// Why the request was cut off, if it was. What follows cannot be meant any more.
   Fired end() {
-    const std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
     deadline_.reset();
     changed_.notify_all();
+    changed_.wait(lock, [&] { return !cutting_; });
     return fired_;
   }
 
@@ -82,9 +83,12 @@ class Watch {
         continue;
       }
       fired_ = by_stop ? Fired::stop : Fired::deadline;
+      cutting_ = true;
       lock.unlock();
       cut_();
       lock.lock();
+      cutting_ = false;
+      changed_.notify_all();
     }
   }
 
@@ -97,6 +101,7 @@ class Watch {
   std::optional<Clock::time_point> stop_deadline_;
   std::uint64_t requests_ = 0;  // begun
   bool stopped_ = false;
+  bool cutting_ = false;
   Fired fired_ = Fired::no;
   std::jthread thread_;  // last: it uses the others
 };
