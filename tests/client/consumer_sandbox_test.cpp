@@ -10,12 +10,14 @@
 #include "client/sandbox_fixture.h"
 #include "wire/tmq.h"
 
-/// Subscriptions over WebSocket.
+/// Subscriptions over WebSocket and natively.
 namespace penstock::client {
 namespace {
 
 using namespace std::chrono_literals;
+#ifndef PENSTOCK_TEST_NATIVE
 using sandbox::FaultRule;
+#endif
 
 constexpr int kTables = 8;
 
@@ -144,6 +146,7 @@ TEST_F(Consumers, GoOnBehindWhatWasCommitted) {
   EXPECT_GT(members, 1U);
 }
 
+#ifndef PENSTOCK_TEST_NATIVE  // the faults are those of WebSocket
 TEST_F(Consumers, LoseNothingWhenConnectionsAreKilled) {
   const std::vector<std::string> actions{"poll", "fetch_raw_data", "commit_offset", "position", "subscribe"};
   int round = 0;
@@ -204,6 +207,7 @@ TEST_F(Consumers, LoseNothingWhenConnectionsAreKilled) {
   }
   EXPECT_EQ(round, 40);
 }
+#endif
 
 TEST_F(Consumers, OutliveTheServersRestart) {
   insert(0, 50);

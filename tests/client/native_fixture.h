@@ -59,9 +59,9 @@ class SandboxTest : public ::testing::Test {
     EXPECT_EQ(Standin::misuses(), misuses_);
     Standin::reset();
   }
-  /// `rest`: "/database?option=value".
-  [[nodiscard]] std::string dsn(const std::string& rest = {}) const {
-    return "taos://root:taosdata@127.0.0.1:6030" + rest + (rest.find('?') == std::string::npos ? "?" : "&") +
+  /// `rest`: "/database?option=value". Another scheme reaches nobody.
+  [[nodiscard]] std::string dsn(const std::string& rest = {}, const std::string& scheme = "taos") const {
+    return scheme + "://root:taosdata@127.0.0.1:6030" + rest + (rest.find('?') == std::string::npos ? "?" : "&") +
            "library=" PENSTOCK_STANDIN_LIBRARY;
   }
   /// As a server that was restarted: its connections are gone, its data are not.
