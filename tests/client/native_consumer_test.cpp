@@ -234,7 +234,71 @@ TEST_F(NativeConsumers, ComeBackAfterAnOutage) {
     }
   }
   EXPECT_EQ(values, numbers(3, 2));
-  EXPECT_EQ(errors, 2);
+  EXPECT_EQ(errors, 1);
+}
+
+TEST_F(NativeConsumers, LoseNothingWhateverFails) {
+  constexpr int kRows = 40;
+  insert("a", 0, kRows / 2);
+  insert("b", kRows / 2, kRows / 2);
+  int round = 0;
+  for (const std::string function : {"tmq_consumer_poll", "taos_fetch_raw_block", "tmq_commit_sync", "tmq_subscribe",
+                                     "tmq_consumer_new", "tmq_get_topic_assignment"}) {
+    for (const std::uint32_t code : {0x8000000BU, 0x80000018U, 0x80004017U, 0x80000102U, 0U}) {
+      ++round;
+      const auto where = function + " " + std::to_string(code);
+      const Consumer::Config config{{"group.id", "g" + std::to_string(round)}};
+      const auto make = [&] {
+        Consumer::Config all = config;
+        all.insert({{"auto.offset.reset", "earliest"}, {"enable.auto.commit", "false"}});
+        return Consumer::open(dsn("/db?request_timeout=100ms"), all);
+      };
+      std::optional<Consumer> consumer;
+      std::set<int> seen;
+      int errors = 0;
+      bool idle = false;
+      bool begun = false;
+      bool hurt = false;
+      const auto until = std::chrono::steady_clock::now() + 20s;
+      while ((seen.size() < kRows || !idle) && std::chrono::steady_clock::now() < until) {
+        try {
+          // At once, or when some messages are through.
+          if (!hurt && (seen.size() > 4 || function == "tmq_subscribe" || function == "tmq_consumer_new")) {
+            hurt = true;
+            if (code == 0) Standin::delay(function.c_str(), 150);
+            else Standin::fail_next(function.c_str(), code);
+          }
+          if (!consumer) {
+            begun = false;
+            consumer.emplace(make());
+          }
+          if (!begun) {
+            consumer->subscribe({"t"});
+            begun = true;
+          }
+          if (function == "tmq_get_topic_assignment") consumer->assignment("t");
+          auto message = consumer->poll(10ms);
+          idle = !message;
+          if (!message) continue;
+          std::set<int> values;
+          for (auto& block : message->blocks())
+            for (const auto row : block.rows) values.insert(static_cast<int>(std::get<std::int64_t>(row["v"])));
+          seen.insert(values.begin(), values.end());
+          consumer->commit(*message);
+        } catch (const ClientError& error) {
+          Standin::delay(function.c_str(), 0);
+          idle = false;
+          if (++errors > 5) FAIL() << where << ": " << error.what();
+          // Without knowing more, as a program would.
+          if (dynamic_cast<const ConnectionError*>(&error) == nullptr) consumer.reset();
+        }
+      }
+      Standin::delay(function.c_str(), 0);
+      EXPECT_EQ(seen.size(), static_cast<std::size_t>(kRows)) << where;
+      EXPECT_TRUE(hurt) << where;
+    }
+  }
+  EXPECT_EQ(round, 30);
 }
 
 TEST_F(NativeConsumers, AHangingPollKeepsItsMessageForTheNext) {

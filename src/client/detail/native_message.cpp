@@ -60,11 +60,19 @@ std::shared_ptr<NativeTmqLink> NativeMessage::need_link(std::string_view action)
 }
 
 std::vector<Message::Block> NativeMessage::blocks() {
-  if (!parts_)
-    parts_ = need_link("fetch")->call<std::vector<Part>>(
-        "fetch", [handle = result](NativeTmq& tmq, std::vector<Part>& out) -> NativeOutcome {
-          return read_parts(tmq.library, handle, out);
-        });
+  if (!parts_) {
+    const auto owner = need_link("fetch");
+    try {
+      parts_ = owner->call<std::vector<Part>>(
+          "fetch", [handle = result](NativeTmq& tmq, std::vector<Part>& out) -> NativeOutcome {
+            return read_parts(tmq.library, handle, out);
+          });
+    } catch (...) {
+      // The library gives a block once: the message can only come again as a whole.
+      owner->lose();
+      throw;
+    }
+  }
   std::vector<Message::Block> out;
   out.reserve(parts_->size());
   for (const Part& part : *parts_) {

@@ -11,7 +11,6 @@ namespace penstock::client::detail {
 namespace {
 
 constexpr std::int32_t kFailed = 0x0110;
-constexpr int kMostNetworkAnswers = 2;
 constexpr auto kClosing = std::chrono::milliseconds(500);
 
 // Properties that say where and as whom, and what is given besides the plan's.
@@ -93,20 +92,17 @@ void NativeTmqLink::post(std::function<void(NativeTmq&)> work) noexcept {
 }
 
 void NativeTmqLink::require(const NativeOutcome& outcome, std::string_view action) {
-  if (outcome.code == 0) {
-    network_answers_ = 0;
-    return;
-  }
+  if (outcome.code == 0) return;
   const Place place{endpoint_, std::string(action), 0};
   if (wire::classify(outcome.code, outcome.text) == wire::ErrorClass::reconnect) {
-    if (++network_answers_ >= kMostNetworkAnswers) lost_ = true;
+    // Whether the library has moved on behind a message is not known: what was not committed must come again.
+    lost_ = true;
     throw ConnectionError(
         Errc::unreachable,
         fmt::format("TDengine at {} cannot be reached for '{}' of a consumer: {} (0x{:04X})", endpoint_, action,
                     printable(wire::error_text(outcome.code, outcome.text), 300), static_cast<unsigned>(outcome.code)),
         place, outcome.code, outcome.text);
   }
-  network_answers_ = 0;
   // The server knows this consumer no more: the next call joins the group anew.
   if (outcome.code == 0x4001 || outcome.code == 0x4002 || outcome.code == 0x4017 || outcome.code == 0x03E6)
     lost_ = true;

@@ -80,7 +80,6 @@ class NativeTmqLink : public std::enable_shared_from_this<NativeTmqLink> {
   std::shared_ptr<NativeTmq> tmq_;
   NativeWorker worker_;
   bool lost_ = false;
-  int network_answers_ = 0;  ///< in a row
 };
 
 // --- implementation ---
