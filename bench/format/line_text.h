@@ -8,8 +8,8 @@
 #include <string_view>
 
 #include "data/row_set.h"
-#include "io/chunk.h"
 #include "schema/registry.h"
+#include "support/text.h"
 
 /// Benches of parsers whose record is a line: a text of about 8 MiB is parsed again and again into new row sets. The
 /// first pass is checked: every line must become a row, and the same rows as on the general path.
@@ -17,26 +17,8 @@ namespace penstock::format {
 
 inline constexpr std::size_t kTextBytes = 8 << 20;
 
-struct Text {
-  std::string bytes;
-  std::size_t lines = 0;
-  [[nodiscard]] io::Chunk chunk() const {
-    io::Chunk chunk;
-    chunk.offset = 1;
-    chunk.text = std::string_view(bytes).substr(0, bytes.size() - io::kPadding);
-    return chunk;
-  }
-};
-
-inline Text make(const std::function<std::string(std::size_t line)>& line) {
-  Text text;
-  while (text.bytes.size() < kTextBytes) text.bytes += line(text.lines++) + '\n';
-  text.bytes.append(io::kPadding, '\0');
-  return text;
-}
-
 template <class Reader, class Options>
-void check(const Text& text, benchmark::State& state) {
+void check(const bench::Text& text, benchmark::State& state) {
   std::uint64_t sums[2] = {};
   for (const bool predict : {false, true}) {
     schema::Registry registry;
@@ -46,7 +28,8 @@ void check(const Text& text, benchmark::State& state) {
     for (int pass = 0; pass < 2; ++pass) {
       data::RowSet rows;
       parser.parse(text.chunk(), rows);
-      if (rows.row_count() != text.lines || !rows.rejects().empty()) state.SkipWithError("not every line became a row");
+      if (rows.row_count() != text.records || !rows.rejects().empty())
+        state.SkipWithError("not every line became a row");
       rows.for_each_row([&](const data::Row& row) {
         const auto& shape = rows.shapes()[row.shape];
         auto& sum = sums[predict];
@@ -62,7 +45,8 @@ void check(const Text& text, benchmark::State& state) {
 }
 
 template <class Reader, class Options>
-void run(benchmark::State& state, const Text& text, bool predict = true) {
+void run(benchmark::State& state, const bench::Shape& shape, bool predict = true) {
+  const auto text = bench::make(shape, kTextBytes);
   check<Reader, Options>(text, state);
   schema::Registry registry;
   Options options;
@@ -76,7 +60,7 @@ void run(benchmark::State& state, const Text& text, bool predict = true) {
     benchmark::DoNotOptimize(rows.row_count());
   }
   state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations() * chunk.text.size()));
-  state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations() * text.lines));
+  state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations() * text.records));
 }
 
 }  // namespace penstock::format
