@@ -273,6 +273,8 @@ TEST(Consumer, AMessageIsCommittedToItsEndHoweverThatIsKnown) {
     adapter.answer("poll", delivery(4, 11));
     commits.push_back(adapter.answer("commit_offset"));  // the message before the newest: where the newest begins
     adapter.answer("poll", delivery(5, 30, 1, 8));       // of another vgroup
+    adapter.answer("poll", delivery(6, -1, 1, 9));       // of a snapshot: all that was delivered
+    adapter.answer("commit");
     adapter.answer("seek");
     peer.wait_for_end();
   });
@@ -284,6 +286,7 @@ TEST(Consumer, AMessageIsCommittedToItsEndHoweverThatIsKnown) {
     const auto fourth = consumer.poll(1s);
     consumer.commit(*third);
     ASSERT_TRUE(consumer.poll(1s));
+    consumer.commit(*consumer.poll(1s));
     consumer.seek({"t", 7, 0});
     EXPECT_THROW(consumer.commit(*fourth), InterfaceError);
   }

@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include <cmath>
-#include <cstring>
+#include <array>
+#include <random>
 
 #include "base/error.h"
 #include "client/detail/rest_time.h"
@@ -69,6 +69,7 @@ TEST(RestAnswer, EveryTypeWithItsExtremes) {
            {"DOUBLE", "5e-324", "5e-324"},
            {"DOUBLE", "null", "NULL"},  // NaN and infinities
            {"VARCHAR", R"("a\"\\\n\u0001é北😀")", "a\"\\\n\x01é北😀"},
+           {"VARCHAR", R"("\ud83d\ude00\ud800x\udc00\u00e9\u4eac\/\b\f\r\t")", "😀\uFFFDx\uFFFDé京/\b\f\r\t"},
            {"VARCHAR", R"("")", ""},
            {"NCHAR", R"("北京")", "北京"},
            {"VARBINARY", R"("00ff10")", std::string_view("\x00\xff\x10", 3)},
@@ -110,7 +111,14 @@ TEST(RestAnswer, CellsThatAreNoneOfTheirTypeAreRefused) {
                                                                                    {"DECIMAL(4,2)", "\"123.45\""},
                                                                                    {"TIMESTAMP", "1700000000000"},
                                                                                    {"TIMESTAMP", "\"2023-11-14\""},
-                                                                                   {"INT", "[]"}}) {
+                                                                                   {"INT", "[]"},
+                                                                                   {"DOUBLE", "nan"},
+                                                                                   {"DOUBLE", "-inf"},
+                                                                                   {"VARCHAR", R"("\u12")"},
+                                                                                   {"VARCHAR", R"("\x41")"},
+                                                                                   {"JSON", "[1}"},
+                                                                                   {"JSON", std::string(2'000, '[')},
+                                                                                   {"BOOL", "nul"}}) {
     EXPECT_THROW(one(type, cell), Error) << type << ' ' << cell;
   }
 }
@@ -269,6 +277,51 @@ TEST(RestAnswer, DamageIsNoCrash) {
     }
   }
   EXPECT_GT(read, 100U) << "some damage is in texts";
+}
+
+TEST(RestAnswer, RandomDamageIsNoCrash) {
+  constexpr std::array<std::string_view, 16> kPieces{"null",
+                                                     "\"",
+                                                     "[",
+                                                     "]",
+                                                     "{",
+                                                     "}",
+                                                     ",",
+                                                     ":",
+                                                     "\\u0000",
+                                                     "\\ud800",
+                                                     "\xed\xa0",
+                                                     "1e999",
+                                                     "-",
+                                                     "\"data\":[[",
+                                                     "18446744073709551616",
+                                                     "\"TIMESTAMP\""};
+  std::mt19937_64 random(7);
+  const auto below = [&](std::size_t limit) { return static_cast<std::size_t>(random() % limit); };
+  std::size_t results = 0, refused = 0;
+  for (int run = 0; run < 20'000; ++run) {
+    auto text = sample();
+    for (std::size_t changes = 1 + below(4); changes > 0; --changes) {
+      const auto at = below(text.size());
+      switch (below(4)) {
+        case 0: text[at] = static_cast<char>(random()); break;
+        case 1: text.insert(at, kPieces[below(kPieces.size())]); break;
+        case 2: text.erase(at, 1 + below(8)); break;
+        default: text.replace(at, 1 + below(8), kPieces[below(kPieces.size())]);
+      }
+    }
+    try {
+      RestAnswer answer(text);
+      if (answer.kind() != RestAnswer::Kind::result) continue;
+      read_all(answer);
+      ++results;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), Errc::protocol) << error.what();
+      ++refused;
+    }
+  }
+  EXPECT_GT(results, 100U);
+  EXPECT_GT(refused, 10'000U);
 }
 
 }  // namespace

@@ -1,8 +1,8 @@
 #include "client/detail/rest_answer.h"
 
 #include <fmt/format.h>
-#include <simdjson.h>
 
+#include <array>
 #include <bit>
 #include <charconv>
 #include <cmath>
@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "base/text.h"
-#include "client/detail/foreign_bytes.h"
+#include "client/detail/json_reader.h"
 #include "client/detail/rest_time.h"
 #include "client/value.h"
 #include "wire/block.h"
@@ -19,7 +19,6 @@
 namespace penstock::client::detail {
 namespace {
 
-namespace ondemand = simdjson::ondemand;
 using data::Type;
 
 constexpr std::uint32_t kBlockRows = 4096;
@@ -90,7 +89,10 @@ bool unhex(std::string_view text, std::string& out) {
 
 template <class T>
 std::optional<T> number(std::string_view token) {
-  while (!token.empty() && static_cast<unsigned char>(token.back()) <= ' ') token.remove_suffix(1);
+  // What from_chars() would take for infinity and the like.
+  if (token.empty() || (token.front() != '-' && (token.front() < '0' || token.front() > '9')) ||
+      token.find_first_not_of("0123456789+-.eE") != std::string_view::npos)
+    return std::nullopt;
   T value{};
   const auto [end, error] = std::from_chars(token.data(), token.data() + token.size(), value);
   if (end != token.data() + token.size()) return std::nullopt;
@@ -110,7 +112,10 @@ std::optional<T> number(std::string_view token) {
 // --- the answer ---
 
 struct RestAnswer::Impl {
-  explicit Impl(std::string body, std::shared_ptr<const TimeZone> z) : text(std::move(body)), zone(std::move(z)) {}
+  explicit Impl(std::string body, std::shared_ptr<const TimeZone> z)
+      : text(std::move(body)), zone(std::move(z)), reader(text) {}
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
 
   Kind kind = Kind::foreign;
   std::int32_t code = 0;
@@ -120,131 +125,115 @@ struct RestAnswer::Impl {
 
   std::string text;
   std::shared_ptr<const TimeZone> zone;
-  ForeignBytes foreign;
-  ondemand::parser parser;
-  ondemand::document document;
-  ondemand::array rows;
-  simdjson::simdjson_result<ondemand::array_iterator> next, end;
-  bool at_end = true;
-  bool begun = false;  // a row is behind
-  std::uint64_t read = 0;
+  JsonReader reader;  // behind what was read
+  enum class Place : std::uint8_t { first_row, rows, behind_rows, end } place = Place::end;
+  std::uint64_t read = 0;  // rows
   std::optional<wire::BlockWriter> writer;
   std::string memory, bytes;
 
-  bool parse() {
-    text.reserve(text.size() + simdjson::SIMDJSON_PADDING);
-    auto error = parser.iterate(text.data(), text.size(), text.capacity()).get(document);
-    if (error == simdjson::UTF8_ERROR) {
-      foreign.hide(text);
-      text.reserve(text.size() + simdjson::SIMDJSON_PADDING);
-      error = parser.iterate(text.data(), text.size(), text.capacity()).get(document);
-    }
-    return error == simdjson::SUCCESS;
-  }
-
   void read_head() {
-    if (!parse()) {
-      if (text.starts_with("{\"code\":")) malformed("it is cut short or no JSON");
-      return;
-    }
-    ondemand::json_type type{};
-    if (document.type().get(type) != simdjson::SUCCESS) return;
-    std::string_view view;
-    if (type == ondemand::json_type::string) {
-      if (document.get_string().get(view) != simdjson::SUCCESS) return;
-      message = foreign.show(view, memory);
+    if (reader.peek() == '"') {
+      const auto found = reader.string(memory);
+      if (!found || !reader.at_end()) return;
+      message = *found;
       kind = Kind::text;
       return;
     }
-    std::int64_t number = 0;
-    if (type != ondemand::json_type::object || document["code"].get_int64().get(number) != simdjson::SUCCESS) return;
-    code = static_cast<std::int32_t>(number & 0xFFFF);
-    if (number != 0) {
-      if (code == 0) code = 0xFFFF;
-      kind = Kind::refusal;
-      if (document["desc"].get_string().get(view) == simdjson::SUCCESS) message = foreign.show(view, memory);
-      return;
+    if (!reader.take('{')) return;
+    std::optional<std::int64_t> said;
+    for (;;) {
+      const auto name = reader.string(memory);
+      if (!name || !reader.take(':')) return not_read(said);
+      if (*name == "code") {
+        said = number<std::int64_t>(reader.scalar());
+        if (!said) return;
+      } else if (said && *name == "desc") {
+        const auto found = reader.string(memory);
+        if (!found) return not_read(said);
+        message = *found;
+      } else if (said == 0 && *name == "column_meta" && fields.empty()) {
+        read_meta();
+      } else if (!fields.empty() && *name == "data") {
+        return begin_rows();
+      } else if (reader.raw().empty()) {
+        return not_read(said);
+      }
+      if (reader.take('}')) break;
+      if (!reader.take(',')) return not_read(said);
     }
-    ondemand::array meta;
-    if (document["column_meta"].get_array().get(meta) != simdjson::SUCCESS) {
-      // Not an answer to a statement: that of /rest/login.
-      kind = Kind::refusal;
-      if (document["desc"].get_string().get(view) == simdjson::SUCCESS) message = foreign.show(view, memory);
-      return;
-    }
-    kind = Kind::result;
-    read_meta(meta);
-    std::vector<wire::BlockWriter::Column> columns;
-    for (const auto& field : fields) columns.push_back(stored(field));
-    writer.emplace(std::move(columns));
-    if (find_precision()) {
-      document.rewind();
-      if (document["column_meta"].get_array().get(meta) != simdjson::SUCCESS) malformed("it has no columns");
-    }
-    begin_rows();
+    if (!said || !reader.at_end()) return not_read(said);
+    if (!fields.empty()) malformed("it has no rows");
+    if (*said == 0 && message.empty()) malformed("it has no columns");
+    code = static_cast<std::int32_t>(*said & 0xFFFF);
+    if (*said != 0 && code == 0) code = 0xFFFF;
+    kind = Kind::refusal;
   }
 
-  void read_meta(ondemand::array& meta) {
-    for (auto entry : meta) {
-      ondemand::array parts;
-      if (entry.get_array().get(parts) != simdjson::SUCCESS) malformed("a column is not described by a list");
+  // What says a code is an adapter's, and should have gone on.
+  static void not_read(std::optional<std::int64_t> said) {
+    if (said) malformed("it is cut short or no JSON");
+  }
+
+  void read_meta() {
+    if (!reader.take('[')) malformed("its columns are no list");
+    do {
       Field& field = fields.emplace_back();
-      std::size_t part = 0;
-      for (auto value : parts) {
-        std::string_view view;
-        std::int64_t length = 0;
-        if (part == 0 && value.get_string().get(view) == simdjson::SUCCESS) {
-          field.name = foreign.show(view, memory);
-        } else if (part == 1 && value.get_string().get(view) == simdjson::SUCCESS) {
-          const auto type = read_type(view);
-          if (!type)
-            malformed(fmt::format("column '{}' has the unknown type '{}'", printable(field.name), printable(view)));
-          field.type = type->type;
-          field.precision = type->digits;
-          field.scale = type->scale;
-        } else if (part == 2 && value.get_int64().get(length) == simdjson::SUCCESS && length >= 0 &&
-                   length <= INT32_MAX / 4 - 4) {
-          field.length = static_cast<std::int32_t>(length);
-        } else {
-          malformed(fmt::format("column {} is not described by a name, a type and a length", fields.size()));
-        }
-        ++part;
-      }
-      if (part != 3) malformed(fmt::format("column {} is not described by a name, a type and a length", fields.size()));
-    }
-    if (fields.empty()) malformed("it has no columns");
+      const auto must = [&](bool right) {
+        if (!right) malformed(fmt::format("column {} is not described by a name, a type and a length", fields.size()));
+      };
+      must(reader.take('['));
+      const auto name = reader.string(memory);
+      must(name.has_value());
+      field.name = *name;
+      must(reader.take(','));
+      const auto word = reader.string(memory);
+      must(word.has_value());
+      const auto type = read_type(*word);
+      if (!type)
+        malformed(fmt::format("column '{}' has the unknown type '{}'", printable(field.name), printable(*word)));
+      field.type = type->type;
+      field.precision = type->digits;
+      field.scale = type->scale;
+      must(reader.take(','));
+      const auto length = number<std::int32_t>(reader.scalar());
+      must(length && *length >= 0 && *length <= INT32_MAX / 4 - 4);
+      field.length = *length;
+      must(reader.take(']'));
+    } while (reader.take(','));
+    if (!reader.take(']')) malformed("its columns are no list");
   }
 
   void begin_rows() {
-    if (document["data"].get_array().get(rows) != simdjson::SUCCESS) malformed("it has no rows");
-    next = rows.begin();
-    end = rows.end();
-    at_end = next.error() != simdjson::SUCCESS || !(next != end);
-    if (next.error() != simdjson::SUCCESS) malformed("its rows are no list");
+    kind = Kind::result;
+    std::vector<wire::BlockWriter::Column> columns;
+    for (const auto& field : fields) columns.push_back(stored(field));
+    writer.emplace(std::move(columns));
+    if (!reader.take('[')) malformed("its rows are no list");
+    place = Place::first_row;
+    find_precision(reader);
   }
 
-  // Looks for the first time of the result; true when rows were read for it.
-  bool find_precision() {
+  // Looks for the first time of the result, in a reader of its own.
+  void find_precision(JsonReader ahead) {
     bool any = false;
     for (const auto& field : fields) any |= field.type == Type::timestamp;
-    if (!any) return false;
-    ondemand::array all;
-    if (document["data"].get_array().get(all) != simdjson::SUCCESS) malformed("it has no rows");
-    for (auto row : all) {
-      ondemand::array cells;
-      if (row.get_array().get(cells) != simdjson::SUCCESS) malformed("a row is no list");
+    while (any && ahead.take('[')) {
       std::size_t column = 0;
-      for (auto cell : cells) {
-        if (column >= fields.size()) break;
-        std::string_view view;
-        if (fields[column++].type != Type::timestamp || cell.get_string().get(view) != simdjson::SUCCESS) continue;
-        if (const auto time = read_printed_time(view, zone.get())) {
-          precision = time->precision;
-          return true;
+      do {
+        if (column < fields.size() && fields[column].type == Type::timestamp && ahead.peek() == '"') {
+          const auto found = ahead.string(memory);
+          if (!found) return;
+          if (const auto time = read_printed_time(*found, zone.get())) {
+            precision = time->precision;
+            return;
+          }
+        } else if (ahead.raw().empty()) {
+          return;
         }
-      }
+        ++column;
+      } while (ahead.take(','));
+      if (!ahead.take(']') || !ahead.take(',')) return;
     }
-    return true;
   }
 
   [[noreturn]] void bad_cell(std::uint32_t column) const {
@@ -253,148 +242,150 @@ struct RestAnswer::Impl {
   }
 
   template <class T>
-  void add_integer(ondemand::value& cell, std::uint32_t column) {
-    const auto value = number<T>(cell.raw_json_token());
+  std::size_t add_integer(std::uint32_t column) {
+    const auto value = number<T>(reader.scalar());
     if (!value) bad_cell(column);
     writer->add_fixed(column, static_cast<std::uint64_t>(*value));
+    return sizeof(T);
   }
 
-  std::size_t add_cell(ondemand::value& cell, std::uint32_t column) {
+  std::string_view text_of(std::uint32_t column) {
+    const auto found = reader.string(memory);
+    if (!found) bad_cell(column);
+    return *found;
+  }
+
+  // Returns about how many bytes the cell has.
+  std::size_t add_cell(std::uint32_t column) {
     const Field& field = fields[column];
-    bool null = false;
-    if (cell.is_null().get(null) != simdjson::SUCCESS) malformed("it ends within a row");
-    if (null) {
+    if (reader.peek() == 'n') {
+      if (reader.scalar() != "null") bad_cell(column);
       writer->add_null(column);
       return 4;
     }
-    std::string_view view;
-    const auto text_of = [&] {
-      if (cell.get_string().get(view) != simdjson::SUCCESS) bad_cell(column);
-      view = foreign.show(view, memory);
-    };
     switch (field.type) {
       case Type::boolean: {
-        bool value = false;
-        if (cell.get_bool().get(value) != simdjson::SUCCESS) bad_cell(column);
-        writer->add_fixed(column, value ? 1 : 0);
+        const auto word = reader.scalar();
+        if (word != "true" && word != "false") bad_cell(column);
+        writer->add_fixed(column, word == "true" ? 1 : 0);
         return 1;
       }
-      case Type::tinyint: add_integer<std::int8_t>(cell, column); return 1;
-      case Type::smallint: add_integer<std::int16_t>(cell, column); return 2;
-      case Type::integer: add_integer<std::int32_t>(cell, column); return 4;
-      case Type::bigint: add_integer<std::int64_t>(cell, column); return 8;
-      case Type::utinyint: add_integer<std::uint8_t>(cell, column); return 1;
-      case Type::usmallint: add_integer<std::uint16_t>(cell, column); return 2;
-      case Type::uinteger: add_integer<std::uint32_t>(cell, column); return 4;
-      case Type::ubigint: add_integer<std::uint64_t>(cell, column); return 8;
+      case Type::tinyint: return add_integer<std::int8_t>(column);
+      case Type::smallint: return add_integer<std::int16_t>(column);
+      case Type::integer: return add_integer<std::int32_t>(column);
+      case Type::bigint: return add_integer<std::int64_t>(column);
+      case Type::utinyint: return add_integer<std::uint8_t>(column);
+      case Type::usmallint: return add_integer<std::uint16_t>(column);
+      case Type::uinteger: return add_integer<std::uint32_t>(column);
+      case Type::ubigint: return add_integer<std::uint64_t>(column);
       case Type::float32: {
-        const auto value = number<float>(cell.raw_json_token());
+        const auto value = number<float>(reader.scalar());
         if (!value) bad_cell(column);
         writer->add_fixed(column, std::bit_cast<std::uint32_t>(*value));
         return 4;
       }
       case Type::float64: {
-        const auto value = number<double>(cell.raw_json_token());
+        const auto value = number<double>(reader.scalar());
         if (!value) bad_cell(column);
         writer->add_fixed(column, std::bit_cast<std::uint64_t>(*value));
         return 8;
       }
       case Type::timestamp: {
-        text_of();
-        const auto time = read_printed_time(view, zone.get());
+        const auto time = read_printed_time(text_of(column), zone.get());
         if (!time || time->precision != precision) bad_cell(column);
         writer->add_fixed(column, static_cast<std::uint64_t>(time->ticks));
         return 8;
       }
       case Type::decimal64:
-      case Type::decimal128: {
-        text_of();
-        Decimal value;
-        try {
-          value = Decimal::parse(view, field.precision, field.scale);
-        } catch (const Error&) {
-          bad_cell(column);
-        }
-        if (field.type == Type::decimal64) {
-          writer->add_fixed(column, value.low);
-          return 8;
-        }
-        char both[16];
-        wire::store(both, value.low);
-        wire::store(both + 8, value.high);
-        writer->add_decimal128(column, {both, sizeof both});
-        return 16;
-      }
+      case Type::decimal128: return add_decimal(column);
       case Type::varbinary:
       case Type::geometry:
       case Type::blob:
       case Type::mediumblob:
-        text_of();
-        if (!unhex(view, bytes)) bad_cell(column);
+        if (!unhex(text_of(column), bytes)) bad_cell(column);
         writer->add_text(column, bytes);
         return bytes.size();
-      case Type::json:
-        if (simdjson::to_json_string(cell).get(view) != simdjson::SUCCESS) bad_cell(column);
-        while (!view.empty() && static_cast<unsigned char>(view.back()) <= ' ') view.remove_suffix(1);
-        view = foreign.show(view, memory);
-        writer->add_text(column, view);
-        return view.size();
+      case Type::json: {
+        const auto value = reader.raw();
+        if (value.empty()) bad_cell(column);
+        writer->add_text(column, value);
+        return value.size();
+      }
       case Type::varchar:
-      case Type::nchar:
-        text_of();
-        writer->add_text(column, view);
-        return view.size();
+      case Type::nchar: {
+        const auto value = text_of(column);
+        writer->add_text(column, value);
+        return value.size();
+      }
       default: bad_cell(column);
     }
   }
 
-  std::size_t add_row(ondemand::value& row) {
-    ondemand::array cells;
-    if (row.get_array().get(cells) != simdjson::SUCCESS) malformed(fmt::format("row {} is no list", read + 1));
+  std::size_t add_decimal(std::uint32_t column) {
+    const Field& field = fields[column];
+    const auto text_value = text_of(column);
+    Decimal value;
+    try {
+      value = Decimal::parse(text_value, field.precision, field.scale);
+    } catch (const Error&) {
+      bad_cell(column);
+    }
+    if (field.type == Type::decimal64) {
+      writer->add_fixed(column, value.low);
+      return 8;
+    }
+    std::array<char, 16> both{};
+    wire::store(both.data(), value.low);
+    wire::store(both.data() + 8, value.high);
+    writer->add_decimal128(column, {both.data(), both.size()});
+    return 16;
+  }
+
+  std::size_t add_row() {
+    if (!reader.take('[')) malformed(fmt::format("row {} is no list", read + 1));
     std::uint32_t column = 0;
     std::size_t size = 0;
-    for (auto cell : cells) {
-      ondemand::value value;
-      if (cell.get(value) != simdjson::SUCCESS) malformed("it ends within a row");
+    do {
       if (column >= fields.size()) malformed(fmt::format("row {} has more than {} cells", read + 1, fields.size()));
-      size += add_cell(value, column++);
-    }
+      size += add_cell(column++);
+    } while (reader.take(','));
+    if (!reader.take(']')) malformed(fmt::format("row {} does not end", read + 1));
     if (column != fields.size())
       malformed(fmt::format("row {} has {} cells instead of {}", read + 1, column, fields.size()));
     ++read;
     return size;
   }
 
-  void check_end() {
-    std::uint64_t said = 0;
-    if (document["rows"].get_uint64().get(said) != simdjson::SUCCESS)
-      malformed("it ends before it says how many rows it has");
-    if (said != read) malformed(fmt::format("it says {} rows and has {}", said, read));
+  // Whether another row follows.
+  bool another() {
+    if (place == Place::first_row) {
+      place = reader.take(']') ? Place::behind_rows : Place::rows;
+    } else if (place == Place::rows && !reader.take(',')) {
+      if (!reader.take(']')) malformed(fmt::format("it ends behind row {}", read));
+      place = Place::behind_rows;
+    }
+    return place == Place::rows;
+  }
+
+  void read_end() {
+    std::optional<std::uint64_t> said;
+    while (reader.take(',')) {
+      const auto name = reader.string(memory);
+      if (!name || !reader.take(':')) malformed("it ends before it says how many rows it has");
+      if (*name == "rows") said = number<std::uint64_t>(reader.scalar());
+      else if (reader.raw().empty()) malformed("it is cut short behind its rows");
+    }
+    if (!said || !reader.take('}') || !reader.at_end()) malformed("it ends before it says how many rows it has");
+    if (*said != read) malformed(fmt::format("it says {} rows and has {}", *said, read));
+    place = Place::end;
   }
 
   std::string next_block() {
-    if (at_end) {
-      if (kind == Kind::result && writer) {
-        writer.reset();
-        check_end();
-      }
-      return {};
-    }
     std::uint32_t count = 0;
-    for (std::size_t size = 0; !at_end && count < kBlockRows && size < kBlockBytes; ++count) {
-      if (std::exchange(begun, true)) {
-        ++next;
-        if (!(next != end)) {
-          at_end = true;
-          break;
-        }
-      }
-      ondemand::value row;
-      if ((*next).get(row) != simdjson::SUCCESS) malformed(fmt::format("it ends behind row {}", read));
-      size += add_row(row);
-    }
-    if (count == 0) return next_block();
-    return writer->finish(count);
+    for (std::size_t size = 0; count < kBlockRows && size < kBlockBytes && another(); ++count) size += add_row();
+    if (count > 0) return writer->finish(count);
+    if (place == Place::behind_rows) read_end();
+    return {};
   }
 };
 

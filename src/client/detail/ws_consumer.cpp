@@ -258,6 +258,8 @@ void WsConsumer::commit(const MessageState& state) {
                    "the message was lost with its connection before it was committed; it comes again",
                    Place{link_->endpoint(), "commit", 0});
   settle();
+  // Snapshots have no places in the log that could be named.
+  if (message.offset < 0 && !message.reach->end && !waiting_ && message.id == last_message_) return commit();
   commit_behind(message.topic, message.vgroup, *message.reach);
 }
 
