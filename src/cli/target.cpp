@@ -211,8 +211,8 @@ Target::Database Target::prepare_database(const std::function<data::Precision()>
                                           const Say& say) {
   if (options_.transport == client::Transport::rest)
     throw Error(Errc::unsupported,
-                fmt::format("--to {}: REST carries SQL only and cannot bind rows; load over ws:// (port 6041) or "
-                            "natively over taos:// (port 6030)",
+                fmt::format("--to {}: REST cannot bind rows; load over ws:// (port 6041) or natively over taos:// "
+                            "(port 6030)",
                             redact(flags_.to)));
   auto connection = connect_without_database(stop, say);
   const std::string name = options_.database;

@@ -57,7 +57,7 @@ class Flags(support.Case):
         path = self.file("m.line", LINE)
         for target, part in (("mydb", "no target"), ("wsx://h/db", "wsx"), ("ws://127.0.0.1:99999/db", "99999"),
                              ("ws://127.0.0.1:6041", "name the database"), ("sandbox:", "directory"),
-                             ("http://127.0.0.1:6041/db", "WebSocket")):
+                             ("http://127.0.0.1:6041/db", "REST")):
             with self.subTest(target=target):
                 self.refused("load", path, "--to", target, parts=[part])
 
