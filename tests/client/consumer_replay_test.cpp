@@ -7,6 +7,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 
 #include "client/consumer.h"
 #include "client/detail/consumer_backend.h"
@@ -428,6 +429,26 @@ TEST(ConsumerRecords, TopicsOnTablesReadTheSameInBothWays) {
   EXPECT_EQ(newer.agreed, 193U);
   EXPECT_EQ(older.agreed, 207U);
   EXPECT_EQ(newer.meta, older.meta);
+  // One reads whole messages without names of tables, the other block by block with them.
+  const auto without_names = [](const std::vector<std::string>& messages) {
+    std::set<std::string> all;
+    for (const auto& message : messages) {
+      std::string text;
+      bool name = false;
+      for (const char c : message) {
+        if (c == ':' && name) name = false;
+        if (!name) text += c;
+        if (c == '[') name = true;
+      }
+      all.insert(text);
+    }
+    return all;
+  };
+  std::size_t alike = 0;
+  const auto whole = without_names(newer.blocks);
+  for (const auto& message : without_names(older.blocks)) alike += whole.count(message);
+  EXPECT_EQ(alike, without_names(older.blocks).size());
+  EXPECT_EQ(alike, 4U);
 }
 
 TEST(ConsumerRecords, Errors) {

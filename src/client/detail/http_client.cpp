@@ -123,7 +123,7 @@ std::string gzip(const std::string& body) {
 class Client final : public HttpClient {
  public:
   Client(const Options& options, const Endpoint& endpoint)
-      : options_(options), name_(endpoint.text()), host_(endpoint.host) {
+      : options_(options), name_(endpoint.text()), host_(endpoint.host), port_(endpoint.port) {
     if (options.tls) {
       auto client = std::make_unique<httplib::SSLClient>(endpoint.host, endpoint.port);
       set_up_tls(client->ssl_context());
@@ -206,14 +206,20 @@ class Client final : public HttpClient {
     }
   }
 
+  [[nodiscard]] std::string native_hint() const {
+    return port_ >= 6030 && port_ < 6041
+               ? fmt::format("; {} looks like the native port of the database: give the adapter's, usually 6041", port_)
+               : std::string();
+  }
+
   [[noreturn]] void explain(httplib::Error error, Watch::Fired fired, bool answered, std::string_view action,
                             milliseconds timeout) const {
     if (fired == Watch::Fired::stop)
       fail(Errc::stopped, name_, fmt::format("stopped while {} had not answered '{}' yet", name_, action), action);
     if (fired == Watch::Fired::deadline)
       fail(Errc::timeout, name_,
-           fmt::format("{} did not answer '{}' within {:g} s", name_, action,
-                       std::chrono::duration<double>(timeout).count()),
+           fmt::format("{} did not answer '{}' within {:g} s{}", name_, action,
+                       std::chrono::duration<double>(timeout).count(), native_hint()),
            action);
     switch (error) {
       case httplib::Error::Connection:
@@ -252,7 +258,7 @@ class Client final : public HttpClient {
                        action),
            action);
     fail(Errc::unreachable, name_,
-         fmt::format("{} ended the connection without an answer of HTTP to '{}'{}", name_, action,
+         fmt::format("{} ended the connection without an answer of HTTP to '{}'{}{}", name_, action, native_hint(),
                      options_.tls ? "" : "; if it speaks TLS, use https:// instead of http://"),
          action);
   }
@@ -260,6 +266,7 @@ class Client final : public HttpClient {
   const Options options_;
   const std::string name_;
   const std::string host_;
+  const std::uint16_t port_;
   int verdict_ = X509_V_OK;
   std::unique_ptr<httplib::ClientImpl> client_;
   std::optional<Watch> watch_;  // goes first: it uses the client
