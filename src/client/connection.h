@@ -56,7 +56,7 @@ using RequestId = std::uint64_t;
 /// |---|---|---|---|
 /// | WebSocket | yes | yes | yes |
 /// | native | yes | yes | yes |
-/// | REST | yes, each request a session of its own: no USE | yes | InterfaceError |
+/// | REST | yes; each request is a session of its own, USE is remembered here | yes | InterfaceError |
 class Connection {
  public:
   /// Tries the endpoints in their order, then logs in. Wrong credentials (Errc::auth) and a missing database

@@ -102,7 +102,9 @@ class Recorded {
       if (key.starts_with("free_result")) continue;
       const auto* const answer = find(key, request.text);
       if (answer == nullptr) {
-        unknown_.push_back(key.substr(0, 200));
+        // What the library asks for by itself: the scale of DECIMAL columns, which prepare does not tell.
+        if (!key.starts_with("query SELECT * FROM ") || !key.ends_with(" LIMIT 0"))
+          unknown_.push_back(key.substr(0, 200));
         peer.refuse(request, "unknown", 0x7001, "not in the record: " + key.substr(0, 20));
         continue;
       }

@@ -109,7 +109,12 @@ std::shared_ptr<StatementState> Session::prepare(std::string_view sql, Statement
   if (std::none_of(state->fields.begin(), state->fields.end(), lacks_scale)) return state;
   const auto asked = target_query(sql);
   if (asked.empty()) return state;
-  const auto table = query(asked, 0);
+  std::unique_ptr<ResultState> table;
+  try {
+    table = query(asked, 0);
+  } catch (const DatabaseError&) {
+    return state;  // who may write need not be allowed to read; a DECIMAL that is bound says so then
+  }
   for (auto& field : state->fields) {
     if (!lacks_scale(field)) continue;
     for (const auto& column : table->fields) {

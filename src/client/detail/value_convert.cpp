@@ -78,6 +78,8 @@ bool convert_ticks(std::int64_t ticks, data::Precision from, data::Precision to,
 }
 
 std::string convert_decimal(const Value& value, const StatementField& field, std::string& text) {
+  if (field.precision == 0)
+    return "the scale of the column is not known, for the user may not read the table: allow that, or write with SQL";
   std::string digits;
   if (const auto* d = std::get_if<Decimal>(&value)) digits = d->text();
   else if (const auto* s = std::get_if<std::string>(&value)) digits = *s;

@@ -7,8 +7,8 @@
 #include <utility>
 
 #include "base/text.h"
+#include "client/detail/json_answer.h"
 #include "client/detail/tmq_message.h"
-#include "wire/schemaless.h"
 
 namespace penstock::client::detail {
 namespace {
@@ -21,14 +21,8 @@ constexpr milliseconds kSlice{2'000};
 constexpr milliseconds kLate{500};
 constexpr milliseconds kLongest = std::chrono::hours(24 * 365);
 
-std::string quoted(std::string_view text) {
-  std::string out = "\"";
-  wire::append_json_escaped(out, text);
-  return out += '"';
-}
-
 std::string member(std::string_view name, std::string_view value) {
-  return fmt::format("\"{}\":{}", name, quoted(value));
+  return fmt::format("\"{}\":{}", name, json_quoted(value));
 }
 
 // Properties that are members of the request.
@@ -110,11 +104,11 @@ std::string WsConsumer::subscribe_arguments(bool batch_meta) const {
   // The adapter commits by itself unless told otherwise; its own default is not to.
   out += fmt::format(R"(,"auto_commit":"{}","auto_commit_interval_ms":"{}","topics":[)", plan_.auto_commit,
                      plan_.commit_interval.count());
-  for (std::size_t i = 0; i < topics_.size(); ++i) out += (i == 0 ? "" : ",") + quoted(topics_[i]);
+  for (std::size_t i = 0; i < topics_.size(); ++i) out += (i == 0 ? "" : ",") + json_quoted(topics_[i]);
   out += ']';
   std::string others;
   for (const auto& [property, value] : plan_.properties)
-    if (!is_member(property)) others += (others.empty() ? "" : ",") + quoted(property) + ':' + quoted(value);
+    if (!is_member(property)) others += (others.empty() ? "" : ",") + json_quoted(property) + ':' + json_quoted(value);
   if (!options.bearer_token.empty())
     others += (others.empty() ? "" : ",") + member("td.connect.token", options.bearer_token);
   if (!others.empty()) out += ",\"config\":{" + others + '}';
