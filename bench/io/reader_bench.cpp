@@ -5,6 +5,7 @@
 #include <zlib.h>
 #include <zstd.h>
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -48,24 +49,58 @@ class Files {
   std::filesystem::path root_;
 };
 
-enum class Use { cut, count_lines };
+enum class Use { cut, count_lines, work };
 
-/// Bytes are those of the decompressed text. `count_lines` stands for a parser that touches every byte.
+/// About as slow as inflating, so that reading and working take twice as long unless they overlap.
+std::size_t work_on(std::string_view text) {
+  std::size_t sum = 0;
+  for (const char byte : text) sum = sum * 31 + static_cast<unsigned char>(byte);
+  return sum;
+}
+
+/// Bytes are those of the decompressed text. `count_lines` stands for a parser that touches every byte. The counter
+/// `overlap` of `work`: 1 where reading costs nothing beside the work, 0 where it comes on top of it, by the time of
+/// the reading alone.
 void BM_Reader(benchmark::State& state, const char* name, Splitting splitting, bool use_mmap, Use use) {
   static const Files files;
+  constexpr std::uint64_t kRows = 100'000;  // more than that many lines lie in every file
   ReadOptions options;
   options.use_mmap = use_mmap;
   options.cutting.splitting = splitting;
+  using Clock = std::chrono::steady_clock;
   std::size_t bytes = 0;
-  for (auto unused : state) {
+  Clock::duration working{};
+  const auto read = [&](auto&& look) {
     const auto reader = Reader::open({name, files.path(name), false, 0}, options);
     Chunk chunk;
-    while (reader->next(chunk, {})) {
-      bytes += chunk.text.size();
-      if (use == Use::count_lines) benchmark::DoNotOptimize(simd::count(chunk.text, '\n'));
-    }
+    while (reader->next(chunk, {})) look(chunk.text);
+  };
+  std::size_t lines = 0, size = 0;
+  read([&](std::string_view text) {
+    lines += simd::count(text, '\n');
+    size += text.size();
+  });
+  if (lines < kRows || size < kBytes) return state.SkipWithError("the text is not whole");
+  const auto begin = Clock::now();
+  read([](std::string_view) {});
+  const std::chrono::duration<double> alone = Clock::now() - begin;
+  Clock::duration all{};
+  for (auto unused : state) {
+    const auto start = Clock::now();
+    read([&](std::string_view text) {
+      bytes += text.size();
+      if (use == Use::count_lines) benchmark::DoNotOptimize(simd::count(text, '\n'));
+      if (use != Use::work) return;
+      const auto from = Clock::now();
+      benchmark::DoNotOptimize(work_on(text));
+      working += Clock::now() - from;
+    });
+    all += Clock::now() - start;
   }
   state.SetBytesProcessed(static_cast<std::int64_t>(bytes));
+  if (use != Use::work) return;
+  const auto waited = std::chrono::duration<double>(all - working).count() / static_cast<double>(state.iterations());
+  state.counters["overlap"] = 1 - waited / alone.count();
 }
 
 BENCHMARK_CAPTURE(BM_Reader, mapped_cut, "plain", Splitting::lines, true, Use::cut)->UseRealTime();
@@ -74,6 +109,8 @@ BENCHMARK_CAPTURE(BM_Reader, mapped_count, "plain", Splitting::lines, true, Use:
 BENCHMARK_CAPTURE(BM_Reader, read_count, "plain", Splitting::lines, false, Use::count_lines)->UseRealTime();
 BENCHMARK_CAPTURE(BM_Reader, zstd_count, "zstd", Splitting::lines, true, Use::count_lines)->UseRealTime();
 BENCHMARK_CAPTURE(BM_Reader, gzip_count, "gzip", Splitting::lines, true, Use::count_lines)->UseRealTime();
+BENCHMARK_CAPTURE(BM_Reader, zstd_work, "zstd", Splitting::lines, true, Use::work)->UseRealTime();
+BENCHMARK_CAPTURE(BM_Reader, gzip_work, "gzip", Splitting::lines, true, Use::work)->UseRealTime();
 
 }  // namespace
 }  // namespace penstock::io

@@ -115,7 +115,7 @@ inline Shape agent() {
 inline Shape short_lines() {
   return {.record = [random = std::mt19937(3)](std::size_t line) mutable {
     return fmt::format("m,id={} v={}.{} {}", line % 100, random() % 100, random() % 10,
-                       kStart + static_cast<std::int64_t>(line));
+                       kStart + static_cast<std::int64_t>(line) * 1'000'000);
   }};
 }
 /// Strings with escapes, in fields and tags.
@@ -125,7 +125,7 @@ inline Shape strings() {
         "log,host=h{},app=web\\ server level=\"info\",message=\"GET /index.html took {} ms, \\\"agent\\\" {}\","
         "user=L\"müller{}\",ok={} {}",
         line % 200, random() % 1000, random(), random() % 50, random() % 2 ? "true" : "false",
-        kStart + static_cast<std::int64_t>(line));
+        kStart + static_cast<std::int64_t>(line) * 1'000'000);
   }};
 }
 /// 300 fields a line, every third a float.

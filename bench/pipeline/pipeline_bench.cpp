@@ -1,0 +1,196 @@
+// Files in the page cache through the whole pipeline to `null:`, with one thread and lane and with two of each. Each
+// run is checked: every record must be written, or joined with another one where a line has only one field.
+
+#include <benchmark/benchmark.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <string>
+
+#include "base/memory_budget.h"
+#include "pipeline/run.h"
+#include "sink/memory_catalog.h"
+#include "sink/null_writer.h"
+#include "support/document_shapes.h"
+#include "support/line_shapes.h"
+#include "support/sources.h"
+
+namespace penstock::pipeline {
+namespace {
+
+namespace fs = std::filesystem;
+using bench::Shape;
+using bench::Source;
+
+constexpr std::size_t kFileBytes = std::size_t{96} << 20;
+constexpr std::size_t kMemory = std::size_t{1} << 30;
+
+/// The file of one shape; shapes follow one another, so that one is there at a time.
+class File {
+ public:
+  explicit File(const std::string& text)
+      : path_(fs::temp_directory_path() / ("penstock-bench-pipeline-" + std::to_string(::getpid()))) {
+    std::ofstream(path_, std::ios::binary).write(text.data(), static_cast<std::streamsize>(text.size() - io::kPadding));
+  }
+  ~File() {
+    std::error_code ignored;
+    fs::remove(path_, ignored);
+  }
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+  [[nodiscard]] const fs::path& path() const noexcept { return path_; }
+
+ private:
+  fs::path path_;
+};
+
+class Observer final : public sink::WriteObserver {
+ public:
+  explicit Observer(report::Counters& counters) : counters_(counters) {}
+  void rejected(const sink::ParsedChunk&, const data::Row&, std::int32_t, std::string_view) override {
+    ++counters_.rows_rejected;
+  }
+  void acknowledged(std::uint64_t rows, std::uint64_t merged, std::uint64_t, std::uint64_t runs, std::uint64_t bytes,
+                    std::chrono::nanoseconds) override {
+    counters_.rows_written += rows;
+    counters_.rows_merged += merged;
+    counters_.runs += runs;
+    counters_.request_bytes += bytes;
+  }
+  void retried() override {}
+  void reconnected() override {}
+  void built(std::chrono::nanoseconds time) override { counters_.busy(report::Stage::build, time); }
+  void waited(std::chrono::nanoseconds time) override { counters_.busy(report::Stage::server, time); }
+  void before_send(std::uint64_t, std::uint64_t) override {}
+
+ private:
+  report::Counters& counters_;
+};
+
+struct Done {
+  std::uint64_t read = 0, written = 0, merged = 0, rejected = 0, runs = 0, request_bytes = 0;
+  double parse_seconds = 0;
+};
+
+/// One load with everything made anew, as the program does it.
+Done load(const Source& source, const fs::path& path, unsigned width) {
+  MemoryBudget budget(kMemory);
+  schema::Registry registry;
+  sink::MemoryCatalog catalog;
+  schema::Growth growth(catalog, registry, {});
+  report::Counters counters;
+  Ledger ledger(1);
+  Rejects::Options to;
+  to.discard = true;
+  Rejects rejects(to, {{"bench", "", "", "", ""}});
+  RunPlan plan;
+  plan.inputs.push_back({"bench", path, false, 0});
+  plan.open = [&](const io::Input& input, std::uint32_t) {
+    io::ReadOptions read;
+    read.budget = &budget;
+    read.cutting = source.cutting;
+    OpenedSource opened;
+    opened.reader = io::Reader::open(input, read);
+    opened.parsers = std::make_shared<ParserPool>([&] { return source.parser(registry); });
+    opened.format = opened.reject_extension = source.format;
+    opened.cutting = source.cutting;
+    return opened;
+  };
+  Observer observer(counters);
+  LaneOptions options;
+  options.max_window_bytes = kMemory / 2 / width;
+  LaneGroup lanes(width, options, budget, ledger, counters, registry,
+                  [&](std::uint32_t) { return std::make_unique<sink::NullWriter>(sink::WriteOptions{}, observer); });
+  plan.growth = &growth;
+  plan.lanes = &lanes;
+  plan.rejects = &rejects;
+  plan.ledger = &ledger;
+  plan.budget = &budget;
+  plan.counters = &counters;
+  plan.threads = width;
+  const auto result = run(plan, {});
+  if (result.error) std::rethrow_exception(result.error);
+  const auto total = ledger.total();
+  return {total.read,
+          total.written,
+          total.merged,
+          total.rejected,
+          counters.runs,
+          counters.request_bytes,
+          static_cast<double>(counters.busy_ns[static_cast<std::size_t>(report::Stage::parse)]) / 1e9};
+}
+
+/// `width`: parsing threads and lanes. Bytes are those of the file.
+void BM_Pipeline(benchmark::State& state, const Source& (*make)()) {
+  const auto& source = make();
+  const auto width = static_cast<unsigned>(state.range(0));
+  const File file(source.text.bytes);
+  const auto records = source.text.records;
+  Done last = load(source, file.path(), width);
+  if (last.read != records || last.written != records || last.rejected != 0)
+    return state.SkipWithError("not every record was written");
+  for (auto unused : state) last = load(source, file.path(), width);
+  if (last.written != records) return state.SkipWithError("not every record was written");
+  state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations() * source.text.view().size()));
+  state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations() * records));
+  state.counters["rows_a_run"] = static_cast<double>(last.written) / static_cast<double>(last.runs);
+  state.counters["joined"] = static_cast<double>(last.merged);
+  state.counters["sent_bytes_a_row"] = static_cast<double>(last.request_bytes) / static_cast<double>(last.written);
+  state.counters["parse_seconds"] = last.parse_seconds;
+}
+
+/// Keeps the last one made: benches of one shape follow one another, and all at once would take gigabytes.
+const Source& kept(std::string_view name, const std::function<Source()>& make) {
+  static std::string held;
+  static std::unique_ptr<Source> source;
+  if (held != name) {
+    source.reset();
+    source = std::make_unique<Source>(make());
+    held = name;
+  }
+  return *source;
+}
+
+#define PENSTOCK_SHAPE(name, expression)           \
+  const Source& name() {                           \
+    return kept(#name, [] { return expression; }); \
+  }                                                \
+  BENCHMARK_CAPTURE(BM_Pipeline, name, name)       \
+      ->Arg(1)                                     \
+      ->Arg(2)                                     \
+      ->MeasureProcessCPUTime()                    \
+      ->UseRealTime()                              \
+      ->Unit(benchmark::kMillisecond)
+
+Source lines(const Shape& shape) { return bench::line_source(bench::make(shape, kFileBytes)); }
+Source points(bench::JsonPoint* point) {
+  return bench::json_source(bench::make(bench::json_points(point), kFileBytes));
+}
+Source csv(const Shape& shape, std::vector<std::string> tags) {
+  return bench::csv_source(bench::make(shape, kFileBytes), std::move(tags));
+}
+
+PENSTOCK_SHAPE(line_cpu_1k, lines(bench::cpu(1'000)));
+PENSTOCK_SHAPE(line_cpu_100k, lines(bench::cpu(100'000)));
+PENSTOCK_SHAPE(line_cpu_disordered, lines(bench::cpu_disordered(1'000)));
+PENSTOCK_SHAPE(line_cpu_newest_first, lines(bench::cpu_newest_first(1'000)));
+PENSTOCK_SHAPE(line_cpu_fields, lines(bench::cpu_fields(1'000)));
+PENSTOCK_SHAPE(line_iot, lines(bench::iot(false)));
+PENSTOCK_SHAPE(line_iot_gaps, lines(bench::iot(true)));
+PENSTOCK_SHAPE(line_agent, lines(bench::agent()));
+PENSTOCK_SHAPE(line_short, lines(bench::short_lines()));
+PENSTOCK_SHAPE(line_wide, lines(bench::wide()));
+PENSTOCK_SHAPE(line_strings, lines(bench::strings()));
+PENSTOCK_SHAPE(line_long_floats, lines(bench::long_floats()));
+PENSTOCK_SHAPE(telnet_cpu, bench::telnet_source(bench::make(bench::telnet_cpu(1'000), kFileBytes)));
+PENSTOCK_SHAPE(csv_cpu, csv(bench::csv_cpu(), bench::kCsvCpuTags));
+PENSTOCK_SHAPE(csv_doubles, csv(bench::csv_doubles(), {"sensor"}));
+PENSTOCK_SHAPE(csv_quoted, csv(bench::csv_quoted(), {"name"}));
+PENSTOCK_SHAPE(csv_wide, csv(bench::csv_wide(), {"machine"}));
+PENSTOCK_SHAPE(json_flat, points(bench::flat_point));
+PENSTOCK_SHAPE(json_nested, points(bench::nested_point));
+
+}  // namespace
+}  // namespace penstock::pipeline
