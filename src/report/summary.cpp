@@ -120,6 +120,24 @@ void fill_stages(Summary& summary, const Counters& counters, unsigned parse_thre
   summary.limit = std::string(kStageNames[busiest]);
 }
 
+std::optional<double> could_feed(double busy) {
+  return busy > 0 ? std::optional(rounded(1 / busy, 0.1)) : std::nullopt;
+}
+
+std::string headroom_text(const Summary& summary) {
+  std::vector<std::pair<double, std::string_view>> others;
+  for (const auto& [name, busy] : summary.stages)
+    if (const auto times = could_feed(busy); times && name != summary.limit) others.emplace_back(*times, name);
+  std::stable_sort(others.begin(), others.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  // The next two limits: what is behind them has even more to spare.
+  others.resize(std::min<std::size_t>(others.size(), 2));
+  std::string text;
+  for (const auto& [times, name] : others)
+    text += text.empty() ? fmt::format("; {} could feed {:.1f} times as much", name, times)
+                         : fmt::format(", {} {:.1f} times", name, times);
+  return text;
+}
+
 std::string to_text(const Summary& summary) {
   std::string out;
   const auto line = [&](std::string_view label, const std::string& text) {
@@ -173,7 +191,7 @@ std::string to_text(const Summary& summary) {
     std::string text;
     for (const auto& [name, busy] : summary.stages)
       text += fmt::format("{}{} {:.0f} %", text.empty() ? "" : ", ", name, 100 * busy);
-    line("busy", text + " (limit: " + summary.limit + ")");
+    line("busy", text + " (limit: " + summary.limit + headroom_text(summary) + ")");
   }
   if (!summary.schema_changes.empty())
     line("schema",
@@ -253,7 +271,10 @@ std::string to_json(const Summary& summary) {
                                                   0.01)
                                         : 0}};
   json["stages"] = nlohmann::ordered_json::array();
-  for (const auto& [name, busy] : summary.stages) json["stages"].push_back({{"name", name}, {"busy", busy}});
+  for (const auto& [name, busy] : summary.stages) {
+    json["stages"].push_back({{"name", name}, {"busy", busy}});
+    if (const auto times = could_feed(busy)) json["stages"].back()["could_feed"] = *times;
+  }
   json["limit"] = summary.limit;
   json["schema_changes"] = summary.schema_changes;
   json["restarts"] = summary.restarts;

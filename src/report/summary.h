@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -104,6 +105,13 @@ struct Summary {
 std::string to_text(const Summary& summary);
 /// One JSON object, indented; the members are documented in docs/report.md.
 std::string to_json(const Summary& summary);
+
+/// How many times as much a stage of that share could feed, were the others not in its way; nullopt: more than can be
+/// said.
+std::optional<double> could_feed(double busy);
+/// "; parse could feed 3.1 times as much, build 5.0 times": of the two stages that would set the pace next; empty when
+/// no other stage did anything.
+std::string headroom_text(const Summary& summary);
 
 /// Fills stages and limit from the counters: `parse_threads` workers, `lanes` connections.
 void fill_stages(Summary& summary, const Counters& counters, unsigned parse_threads, unsigned lanes);

@@ -159,5 +159,36 @@ TEST(Summary, NamesTheStageThatSetThePace) {
   EXPECT_EQ(summary.stages[1], (std::pair<std::string, double>("parse", 0.75)));
 }
 
+TEST(Summary, TellsWhatTheOtherStagesCouldFeed) {
+  Counters counters;
+  counters.busy(Stage::read, 100ms);
+  counters.busy(Stage::parse, 6'400ms);  // two threads: 0.32
+  counters.busy(Stage::build, 2s);       // 0.2
+  counters.busy(Stage::server, 8s);      // 0.8
+  Summary summary;
+  summary.elapsed = 10s;
+  fill_stages(summary, counters, 2, 1);
+  EXPECT_EQ(headroom_text(summary), "; parse could feed 3.1 times as much, build 5.0 times");
+  const auto text = to_text(summary);
+  EXPECT_NE(text.find("server 80 % (limit: server; parse could feed 3.1 times as much, build 5.0 times)"),
+            std::string::npos)
+      << text;
+  const auto stages = nlohmann::json::parse(to_json(summary)).at("stages");
+  EXPECT_EQ(stages.at(1).at("could_feed"), 3.1);
+  EXPECT_EQ(stages.at(5).at("could_feed"), 1.3);
+  EXPECT_EQ(stages.at(0).at("could_feed"), 100.0);
+  EXPECT_FALSE(stages.at(2).contains("could_feed")) << "the schema stage did nothing";
+}
+
+TEST(Summary, SaysNothingAboutHeadroomWhereOneStageDidAll) {
+  Counters counters;
+  counters.busy(Stage::parse, 1s);
+  Summary summary;
+  summary.elapsed = 1s;
+  fill_stages(summary, counters, 1, 1);
+  EXPECT_EQ(headroom_text(summary), "");
+  EXPECT_FALSE(could_feed(0));
+}
+
 }  // namespace
 }  // namespace penstock::report
