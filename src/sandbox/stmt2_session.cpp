@@ -52,7 +52,7 @@ ColumnView view_of(const wire::BindRecord& record) {
   view.type = record.type >= 0 && record.type <= 21 ? static_cast<data::Type>(record.type) : data::Type::null;
   view.rows = static_cast<std::int32_t>(record.rows);
   view.is_null = reinterpret_cast<const std::uint8_t*>(record.state);
-  view.lengths = record.lengths;
+  view.lengths = record.stride == 0 ? record.lengths : nullptr;  // slots have none, also those of DECIMAL
   view.data = record.buffer;
   return view;
 }
@@ -254,7 +254,7 @@ ColumnView part_of(const wire::BindRecord& record, std::size_t first, std::size_
   ColumnView view = view_of(record);
   view.rows = static_cast<std::int32_t>(count);
   view.is_null += first;
-  if (record.have_length) {
+  if (view.lengths != nullptr) {
     view.lengths += 4 * first;
     view.data.remove_prefix(data_at);
   } else {
@@ -268,7 +268,7 @@ std::vector<std::size_t> offsets_of(const wire::BindRecord& record) {
   std::vector<std::size_t> offsets{0};
   offsets.reserve(record.rows + 1);
   record.for_each([&](std::uint32_t, wire::CellState, std::string_view bytes) {
-    offsets.push_back(offsets.back() + (record.have_length ? bytes.size() : 0));
+    offsets.push_back(offsets.back() + (record.have_length && record.stride == 0 ? bytes.size() : 0));
   });
   return offsets;
 }

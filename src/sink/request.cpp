@@ -290,46 +290,46 @@ void RequestBuilder::put_column(const data::Column& column, std::uint32_t rows, 
   bool any_value = false;
   bool any_null = false;
   std::size_t bytes = 0;
-  // DECIMAL travels as the little-endian integer, but with a length, as if it were a text (TDengine 3.3.7).
+  // DECIMAL128 stands behind a pointer; the others of a fixed size in the slot itself.
   const bool decimal = column.type == data::Type::decimal64 || column.type == data::Type::decimal128;
   const std::size_t size = data::fixed_size(column.type);
-  const auto bytes_of = [&](const Slot& slot) -> std::string_view {
-    if (column.type == data::Type::decimal128) return {reinterpret_cast<const char*>(slot), size};
-    if (size > 0) return {reinterpret_cast<const char*>(&slot), size};
-    return data::text_of(slot);
-  };
   for (std::uint32_t i = 0; i < rows; ++i) {
     const Cell cell = cell_at(i);
     any_null |= cell.state == CellState::null;
     if (cell.state != CellState::value) continue;
     any_value = true;
-    bytes += bytes_of(cell.slot).size();
+    if (size == 0) bytes += data::text_of(cell.slot).size();
   }
   if (!any_value && !any_null) {
     encoder.absent_column(column.type, rows);
     return;
   }
-  if (decimal || data::is_variable(column.type)) {
+  if (size == 0) {
     const auto out = encoder.variable_column(column.type, rows, bytes);
     char* data = out.data;
     for (std::uint32_t i = 0; i < rows; ++i) {
       const Cell cell = cell_at(i);
       out.state[i] = static_cast<std::uint8_t>(cell.state);
-      const auto value = cell.state == CellState::value ? bytes_of(cell.slot) : std::string_view();
+      const auto value = cell.state == CellState::value ? data::text_of(cell.slot) : std::string_view();
       if (!value.empty()) std::memcpy(data, value.data(), value.size());
       data += value.size();
       wire::store(out.lengths + 4 * std::size_t{i}, static_cast<std::int32_t>(value.size()));
     }
     return;
   }
-  const auto out = encoder.fixed_column(column.type, rows);
+  const auto out = decimal ? encoder.decimal_column(column.type, rows) : encoder.fixed_column(column.type, rows);
   for (std::uint32_t i = 0; i < rows; ++i) {
     Cell cell = cell_at(i);
     out.state[i] = static_cast<std::uint8_t>(cell.state);
-    if (cell.state != CellState::value) cell.slot = 0;
-    else if (column.type == data::Type::timestamp)
+    char* const slot = out.values + size * i;
+    if (cell.state != CellState::value) {
+      std::memset(slot, 0, size);
+      continue;
+    }
+    if (column.type == data::Type::timestamp)
       cell.slot = data::slot_of(to_database(static_cast<std::int64_t>(cell.slot)));
-    std::memcpy(out.values + size * i, &cell.slot, size);
+    if (column.type == data::Type::decimal128) std::memcpy(slot, reinterpret_cast<const char*>(cell.slot), size);
+    else std::memcpy(slot, &cell.slot, size);
   }
 }
 

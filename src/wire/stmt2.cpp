@@ -66,6 +66,14 @@ VariableColumn Stmt2Encoder::variable_record(Buffer& out, Type type, std::uint32
   return {reinterpret_cast<std::uint8_t*>(at + 12), lengths, data};
 }
 
+FixedColumn Stmt2Encoder::decimal_record(Buffer& out, Type type, std::uint32_t rows) {
+  const std::size_t size = data::fixed_size(type);
+  const auto record = variable_record(out, type, rows, size * rows);
+  for (std::uint32_t row = 0; row < rows; ++row)
+    store(record.lengths + 4 * std::size_t{row}, static_cast<std::int32_t>(size));
+  return {record.state, record.data};
+}
+
 void Stmt2Encoder::uniform_record(Buffer& out, Type type, std::uint32_t rows, CellState state) {
   const bool lengths = travels_with_lengths(type);
   const std::size_t total = 17 + rows + (lengths ? 4 * std::size_t{rows} : 0);

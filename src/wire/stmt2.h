@@ -18,7 +18,8 @@
 /// A record holds one column (or tag) of one table: u32 record length, i32 type, i32 rows, rows x u8 state (0 value,
 /// 1 NULL, 2 not given), u8 have_length, then only for variable lengths rows x i32 length, i32 buffer length, buffer.
 /// Fixed types keep a slot for rows without a value; of variable lengths only values take bytes. Text is UTF-8, also
-/// for NCHAR and JSON. A buffer of length 0 is right when no row has a value.
+/// for NCHAR and JSON. DECIMAL is both: it has lengths, for clients may send it as text, and engine 3.3.7, which takes
+/// the integer, reads it from slots whatever the lengths say. A buffer of length 0 is right when no row has a value.
 namespace penstock::wire {
 
 /// State of one row in a record.
@@ -64,6 +65,11 @@ class Stmt2Encoder {
     note_rows(rows);
     return variable_record(columns_, type, rows, bytes);
   }
+  /// DECIMAL as integers: a slot a row, each with its length.
+  FixedColumn decimal_column(data::Type type, std::uint32_t rows) {
+    note_rows(rows);
+    return decimal_record(columns_, type, rows);
+  }
   /// All rows in one state other than value, with an empty buffer.
   void uniform_column(data::Type type, std::uint32_t rows, CellState state) {
     note_rows(rows);
@@ -94,6 +100,7 @@ class Stmt2Encoder {
   // Records as used above; also for a caller's own memory.
   static FixedColumn fixed_record(Buffer& out, data::Type type, std::uint32_t rows);
   static VariableColumn variable_record(Buffer& out, data::Type type, std::uint32_t rows, std::size_t bytes);
+  static FixedColumn decimal_record(Buffer& out, data::Type type, std::uint32_t rows);
   static void uniform_record(Buffer& out, data::Type type, std::uint32_t rows, CellState state);
   static void fixed_tag_record(Buffer& out, data::Type type, std::uint64_t bits);
   static void text_tag_record(Buffer& out, data::Type type, std::string_view value);
@@ -132,6 +139,7 @@ class Stmt2ExecEncoder {
   VariableColumn variable_field(data::Type type, std::size_t bytes) {
     return ++fields_, Stmt2Encoder::variable_record(records_, type, rows_, bytes);
   }
+  FixedColumn decimal_field(data::Type type) { return ++fields_, Stmt2Encoder::decimal_record(records_, type, rows_); }
   void uniform_field(data::Type type, CellState state) {
     ++fields_, Stmt2Encoder::uniform_record(records_, type, rows_, state);
   }
@@ -160,7 +168,8 @@ struct BindRecord {
   const char* state = nullptr;    ///< [rows]; 0 value, 1 NULL, any other not given
   const char* lengths = nullptr;  ///< [rows] i32; nullptr without have_length
   std::string_view buffer;
-  std::uint32_t stride = 0;  ///< bytes of a slot without have_length; 0 when no row has a value
+  /// Bytes of a slot: without have_length (0 when no row has a value), and of DECIMAL in slots; else 0.
+  std::uint32_t stride = 0;
 
   [[nodiscard]] CellState cell_state(std::uint32_t row) const noexcept {
     return state[row] == 0 ? CellState::value : state[row] == 1 ? CellState::null : CellState::not_given;
@@ -172,7 +181,7 @@ struct BindRecord {
     for (std::uint32_t row = 0; row < rows; ++row) {
       const CellState cell = cell_state(row);
       std::string_view bytes;
-      if (have_length) {
+      if (have_length && stride == 0) {
         if (cell == CellState::value) {
           const auto length = static_cast<std::size_t>(load<std::int32_t>(lengths + 4 * std::size_t{row}));
           bytes = buffer.substr(at, length);

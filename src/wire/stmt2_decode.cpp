@@ -23,8 +23,26 @@ std::int32_t as_printed(std::uint64_t sum) noexcept {
   return static_cast<std::int32_t>(static_cast<std::uint32_t>(sum));
 }
 
+// DECIMAL as integers: a slot a row, also where there is no value, which engine 3.3.7 reads whatever the lengths say.
+bool has_decimal_slots(const BindRecord& record) noexcept {
+  const auto decimal64 = static_cast<std::int32_t>(Type::decimal64);
+  if (record.type != decimal64 && record.type != static_cast<std::int32_t>(Type::decimal128)) return false;
+  const std::size_t size = record.type == decimal64 ? 8 : 16;
+  if (record.buffer.size() != size * record.rows) return false;
+  for (std::uint32_t row = 0; row < record.rows; ++row) {
+    if (record.state[row] == 0 &&
+        load<std::int32_t>(record.lengths + 4 * std::size_t{row}) != static_cast<std::int32_t>(size))
+      return false;
+  }
+  return true;
+}
+
 // Whether the buffer holds every value that the states and lengths promise. Sets the stride of fixed slots.
 bool has_all_values(BindRecord& record) noexcept {
+  if (record.have_length && has_decimal_slots(record)) {
+    record.stride = static_cast<std::uint32_t>(data::fixed_size(static_cast<Type>(record.type)));
+    return true;
+  }
   if (record.have_length) {
     std::uint64_t sum = 0;
     for (std::uint32_t row = 0; row < record.rows; ++row) {

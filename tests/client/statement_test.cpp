@@ -214,6 +214,24 @@ TEST_F(Statements, BindsAndExecutesInOneWhereTheServerDoes) {
                                       "b NULL 2.5 NULL 3 ort"}));
 }
 
+TEST_F(Statements, DecimalsKeepTheirPlaceBesideNulls) {
+  for (const bool bind_exec : {false, true}) {
+    restart_server(bind_exec);
+    connection().execute("DROP TABLE IF EXISTS money");
+    connection().execute("CREATE TABLE money (ts TIMESTAMP, small DECIMAL(10, 2), large DECIMAL(38, 4))");
+    auto statement = connection().prepare("INSERT INTO money VALUES (?, ?, ?)");
+    for (std::int64_t row = 0; row < 6; ++row) {
+      const auto number = std::to_string(row) + ".25";
+      statement.bind_param({Timestamp{kT0 + row}, row % 2 == 0 ? Value(Null{}) : Value(Decimal::parse(number, 10, 2)),
+                            row % 3 == 0 ? Value(NotGiven{}) : Value(number)});
+    }
+    EXPECT_EQ(statement.execute(), 6);
+    EXPECT_EQ(read("SELECT small, large FROM money ORDER BY ts"),
+              (std::vector<std::string>{"NULL NULL", "1.25 1.2500", "NULL 2.2500", "3.25 NULL", "NULL 4.2500",
+                                        "5.25 5.2500"}));
+  }
+}
+
 TEST_F(Statements, EveryTypeComesBackAsItWasBound) {
   connection().execute(
       "CREATE TABLE all_types (ts TIMESTAMP, b BOOL, i1 TINYINT, i2 SMALLINT, i4 INT, i8 BIGINT, u1 TINYINT UNSIGNED, "

@@ -144,8 +144,7 @@ void StatementBatch::put(const Part& part, std::size_t first, std::uint32_t rows
     else std::transform(states.begin(), states.end(), out, [](std::uint8_t s) { return std::min<std::uint8_t>(s, 2); });
   };
   const auto has_value = [&](std::size_t row) { return states.empty() || states[row] == 0; };
-  const bool texts = data::is_variable(type) || is_decimal(type);
-  if (!texts) {
+  if (!data::is_variable(type) && !is_decimal(type)) {
     const auto out = encoder_.fixed_column(type, rows);
     put_states(out.state);
     const std::size_t size = data::fixed_size(type);
@@ -156,6 +155,16 @@ void StatementBatch::put(const Part& part, std::size_t first, std::uint32_t rows
       const void* from = part.times.empty() ? static_cast<const char*>(cells.values_) + size * first
                                             : static_cast<const void*>(part.times.data() + first);
       std::memcpy(out.values, from, size * rows);
+    }
+    return;
+  }
+  if (is_decimal(type)) {
+    const auto out = encoder_.decimal_column(type, rows);
+    put_states(out.state);
+    const std::size_t size = data::fixed_size(type);
+    for (std::size_t row = 0; row < rows; ++row) {
+      if (has_value(row)) std::memcpy(out.values + size * row, part.texts[first + row].data(), size);
+      else std::memset(out.values + size * row, 0, size);
     }
     return;
   }
@@ -376,7 +385,7 @@ std::uint32_t StatementBatch::encode_exec(const std::vector<StatementField>& fie
       }
     };
     std::size_t at = 0;
-    if (data::is_variable(field.type) || is_decimal(field.type)) {
+    if (data::is_variable(field.type)) {
       std::size_t bytes = 0;
       each([&](CellState, std::string_view value) { bytes += value.size(); });
       const auto record = out.variable_field(field.type, bytes);
@@ -389,7 +398,7 @@ std::uint32_t StatementBatch::encode_exec(const std::vector<StatementField>& fie
       });
     } else {
       const std::size_t size = data::fixed_size(field.type);
-      const auto record = out.fixed_field(field.type);
+      const auto record = is_decimal(field.type) ? out.decimal_field(field.type) : out.fixed_field(field.type);
       each([&](CellState state, std::string_view value) {
         record.state[at] = static_cast<std::uint8_t>(state);
         char* const slot = record.values + size * at++;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <random>
 #include <utility>
 
 #include "base/text.h"
@@ -30,6 +31,11 @@ bool at_least_3320(std::string_view version) {
 }
 
 }  // namespace
+
+// Request ids stand in the logs of the server: those of several connections should not be the same. They stay below
+// 2^53, up to which every JSON reader keeps them.
+WsSession::WsSession(Options options)
+    : Session(std::move(options)), last_ticket_(std::uint64_t{std::random_device{}()} << 20) {}
 
 WsSession::~WsSession() { close(); }
 

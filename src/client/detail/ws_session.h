@@ -28,7 +28,7 @@ struct Reply {
 /// `/ws` of the adapter: matches answers to requests.
 class WsSession final : public Session {
  public:
-  explicit WsSession(Options options) : Session(std::move(options)) {}
+  explicit WsSession(Options options);
   ~WsSession() override;
 
   void close() noexcept override;
@@ -98,7 +98,7 @@ class WsSession final : public Session {
   std::unique_ptr<WebSocket> socket_;
   bool binary_query_ = true;
   bool bind_exec_ = true;  ///< not refused as unknown yet
-  Ticket last_ticket_ = 0;
+  Ticket last_ticket_;
   Ticket version_ticket_ = 0;  ///< its answer carries no request id on old servers
   Ticket block_ticket_ = 0;    ///< fetch_block: its binary answer carries none
   std::unordered_map<Ticket, Pending> pending_;
