@@ -8,9 +8,11 @@
 #include <bit>
 #include <charconv>
 #include <cmath>
+#include <cstring>
 #include <utility>
 
 #include "base/text.h"
+#include "format/number.h"
 #include "format/wkt.h"
 
 namespace penstock::format {
@@ -122,6 +124,40 @@ ValueKind classify_number(std::string_view value) noexcept {
   return std::isinf(parsed) ? ValueKind::text : ValueKind::real;
 }
 
+/// Words that are nothing but text, told by their first two bytes: not true, off, nan, "POINT (1 2)" or a number.
+bool is_plain_word(std::string_view value) noexcept {
+  const auto last = value.back();
+  if (last == ' ' || last == '\t') return false;
+  const auto first = static_cast<char>(value.front() | 0x20);
+  if (first < 'a' || first > 'z') return false;
+  if (value.size() == 1) return first != 't' && first != 'f' && first != 'y' && first != 'n';
+  const auto second = static_cast<char>(value[1] | 0x20);
+  switch (first) {
+    case 't': return second != 'r';
+    case 'f': return second != 'a';
+    case 'y': return second != 'e';
+    case 'n': return second != 'o' && second != 'a';
+    case 'o': return second != 'n' && second != 'f';
+    case 'i': return second != 'n';
+    case 'p': return second != 'o';
+    case 'l': return second != 'i';
+    case 'm': return second != 'u';
+    case 'g': return second != 'e';
+    default: return true;
+  }
+}
+
+bool is_ascii(std::string_view text) noexcept {
+  std::uint64_t bits = 0;
+  std::size_t at = 0;
+  for (std::uint64_t word = 0; at + sizeof word <= text.size(); at += sizeof word) {
+    std::memcpy(&word, text.data() + at, sizeof word);
+    bits |= word;
+  }
+  for (; at < text.size(); ++at) bits |= static_cast<unsigned char>(text[at]);
+  return (bits & 0x8080808080808080) == 0;
+}
+
 }  // namespace
 
 ValueKind classify(std::string_view value) noexcept {
@@ -162,12 +198,86 @@ std::string_view kind_name(ValueKind kind) noexcept {
   }
 }
 
-void TypeSummary::add(std::string_view value) {
+void TypeSummary::count(ValueKind kind, std::string_view value) {
+  ++counts[index(kind)];
+  if (auto& example = examples[index(kind)]; example.empty()) [[unlikely]]
+    example = value.substr(0, kExampleBytes);
+  const auto bytes = static_cast<std::uint32_t>(std::min<std::size_t>(value.size(), UINT32_MAX));
+  longest_bytes = std::max(longest_bytes, bytes);
+  std::uint32_t chars = bytes;
+  if (kind == ValueKind::text || kind == ValueKind::wkt) {
+    if (!is_ascii(value)) {
+      ++non_ascii;
+      if (!is_utf8(value)) ++bad_utf8;
+      chars = static_cast<std::uint32_t>(std::min<std::size_t>(utf8_length(value), UINT32_MAX));
+    }
+  }
+  longest_chars = std::max(longest_chars, chars);
+}
+
+/// Integers that BIGINT holds, numbers with a point, and times that begin with year, month and day.
+bool TypeSummary::add_number(std::string_view value, bool padded) {
+  const char* p = value.data();
+  const char* const end = p + value.size();
+  const bool minus = *p == '-';
+  p += minus;
+  if (p == end || (*p == '0' && end - p > 1 && is_digit(p[1]))) return false;
+  std::uint64_t whole = 0;
+  unsigned digits = 0;
+  if (padded) {
+    p = read_digits(p, whole, digits);
+    if (p > end) [[unlikely]]
+      return false;
+  } else {
+    for (; p != end && is_digit(*p) && digits < 20; ++p, ++digits)
+      whole = whole * 10 + static_cast<std::uint64_t>(*p - '0');
+  }
+  if (digits == 0 || digits > 19 || whole > static_cast<std::uint64_t>(INT64_MAX)) return false;
+  if (p == end) {
+    count(ValueKind::integer, value);
+    zero_or_one += value.size() == 1 && whole <= 1;
+    inexact += digits > 15 && std::bit_width(whole) - std::countr_zero(whole) > 53;
+    negative += minus;
+    times.add_number(minus, whole, 0);
+    return true;
+  }
+  if (*p == '.') {
+    const char* const point = p++;
+    std::uint64_t fraction = 0;
+    for (; p != end && is_digit(*p); ++p) {
+      if (p - point <= 9) fraction = fraction * 10 + static_cast<std::uint64_t>(*p - '0');
+    }
+    const auto places = p - point - 1;
+    if (p != end || places == 0) return false;
+    for (auto i = places; i < 9; ++i) fraction *= 10;
+    count(ValueKind::real, value);
+    negative += minus;
+    times.add_number(minus, whole, static_cast<std::uint32_t>(fraction));
+    return true;
+  }
+  if ((*p != '-' && *p != '/') || digits != 4 || minus || value.size() < 8) return false;
+  CivilTime time;
+  if (!parse_iso_time(value, time)) return false;
+  count(ValueKind::time, value);
+  times.add_iso(time);
+  return true;
+}
+
+void TypeSummary::add(std::string_view value, bool padded) {
+  if (!value.empty()) [[likely]] {
+    if (is_digit(value.front()) || value.front() == '-') {
+      if (add_number(value, padded)) return;
+    } else if (is_plain_word(value)) {
+      return count(ValueKind::text, value);
+    }
+  }
+  add_thoroughly(value);
+}
+
+void TypeSummary::add_thoroughly(std::string_view value) {
   const auto kind = classify(value);
   const auto bare = trimmed(value);
-  ++counts[index(kind)];
-  auto& example = examples[index(kind)];
-  if (example.empty()) example = value.substr(0, kExampleBytes);
+  count(kind, value);
   switch (kind) {
     case ValueKind::boolean_word: boolean_words |= static_cast<std::uint8_t>(1u << boolean_word(bare)); break;
     case ValueKind::integer:
@@ -189,15 +299,6 @@ void TypeSummary::add(std::string_view value) {
     default: break;
   }
   if (!bare.empty() && bare.front() == '-') ++negative;
-  const auto bytes = static_cast<std::uint32_t>(std::min<std::size_t>(value.size(), UINT32_MAX));
-  longest_bytes = std::max(longest_bytes, bytes);
-  std::uint32_t chars = bytes;
-  if (std::any_of(value.begin(), value.end(), [](char c) { return (static_cast<unsigned char>(c) & 0x80) != 0; })) {
-    ++non_ascii;
-    if (!is_utf8(value)) ++bad_utf8;
-    chars = static_cast<std::uint32_t>(std::min<std::size_t>(utf8_length(value), UINT32_MAX));
-  }
-  longest_chars = std::max(longest_chars, chars);
   times.add(value);
 }
 

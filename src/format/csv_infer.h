@@ -17,6 +17,7 @@
 #include "base/error.h"
 #include "data/schema.h"
 #include "format/csv_dialect.h"
+#include "format/csv_index.h"
 #include "format/csv_time.h"
 #include "schema/mapping.h"
 
@@ -60,7 +61,10 @@ struct TypeSummary {
   std::uint32_t longest_binary = 0;  ///< hex_bytes and wkt: bytes of the value that the text stands for
   TimeSummary times;
 
-  void add(std::string_view value);
+  /// `padded`: 32 readable bytes follow the value.
+  void add(std::string_view value, bool padded = false);
+  /// What add() does, without its shorter ways for the usual numbers, times and words: its twin, for tests.
+  void add_thoroughly(std::string_view value);
   void merge(const TypeSummary& other);
   [[nodiscard]] std::uint64_t values() const noexcept;  ///< that are not NULL and not empty
   /// Type and width that hold every value seen without loss: BOOL (true and false; of yes/no, on/off, y/n, t/f both
@@ -72,6 +76,10 @@ struct TypeSummary {
   [[nodiscard]] std::string evidence() const;
   /// All values are numbers, some with a decimal comma and none with a decimal point.
   [[nodiscard]] bool decimal_comma() const noexcept;
+
+ private:
+  bool add_number(std::string_view value, bool padded);
+  void count(ValueKind kind, std::string_view value);
 };
 
 /// Index of the column that a mapping means: by its name, by "#3" (from 1), by its name without regard to case.
@@ -124,6 +132,8 @@ class CsvSample {
   [[nodiscard]] const std::vector<std::vector<std::string>>& first_records() const noexcept { return first_; }
 
  private:
+  template <class Visit>
+  void cut_records(std::string_view text, std::size_t begin, Visit&& visit);
   void add_records(std::string_view text, std::size_t begin, bool whole);
   void add_record(std::string_view text, std::size_t begin, std::span<const std::uint32_t> ends);
   [[nodiscard]] bool is_null(std::string_view text, bool quoted) const;
@@ -147,6 +157,7 @@ class CsvSample {
   std::uint64_t skip_lines_;
   std::vector<std::string> given_names_;
   std::vector<std::string> nulls_;
+  std::array<bool, 256> plain_starts_{};  ///< [byte] a field that starts with it is no NULL and stands as it is meant
   std::vector<std::string> names_;
   std::size_t width_ = 0;
   std::vector<std::uint32_t> slots_;  ///< [column] index in columns_, or kNoSlot; empty: each has its own
@@ -158,6 +169,7 @@ class CsvSample {
   bool one_of_several_ = false;
   std::string header_;
   std::set<std::size_t> unnamed_;
+  CsvIndex index_;
 };
 
 /// What becomes of one column of the file.

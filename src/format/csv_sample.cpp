@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "format/csv_infer.h"
+#include "io/chunk.h"
 
 namespace penstock::format {
 namespace {
@@ -23,6 +24,24 @@ std::string_view trimmed(std::string_view text) noexcept {
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
   while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
   return text;
+}
+
+/// Most fields need no decoding but that their quotes are taken off.
+bool stands_as_meant(std::string_view& field, bool& quoted, const Dialect& dialect) noexcept {
+  if (dialect.escape != '\0') return false;
+  if (dialect.quote == '\0' || field.empty()) return true;
+  const auto first = field.front();
+  if (first != dialect.quote) {
+    if (first != ' ' && first != '\t') return true;
+    const auto start = field.find_first_not_of(" \t");
+    return start == std::string_view::npos || field[start] != dialect.quote;
+  }
+  if (field.size() < 2 || field.back() != dialect.quote) return false;
+  const auto inner = field.substr(1, field.size() - 2);
+  if (inner.find(dialect.quote) != std::string_view::npos) return false;
+  field = inner;
+  quoted = true;
+  return true;
 }
 
 [[noreturn]] void refuse_long_line(std::size_t bytes) {
@@ -60,7 +79,12 @@ CsvSample::CsvSample(Dialect dialect, const schema::CsvMapping& mapping)
       table_column_name_(mapping.table_column),
       skip_lines_(mapping.skip_lines),
       given_names_(mapping.names),
-      nulls_(mapping.nulls.empty() ? schema::default_nulls() : mapping.nulls) {}
+      nulls_(mapping.nulls.empty() ? schema::default_nulls() : mapping.nulls) {
+  plain_starts_.fill(dialect_.escape == '\0');
+  for (const char c : {' ', '\t', dialect_.quote}) plain_starts_[static_cast<unsigned char>(c)] = false;
+  for (const auto& null : nulls_)
+    if (!null.empty()) plain_starts_[static_cast<unsigned char>(null.front())] = false;
+}
 
 const TypeSummary& CsvSample::column(std::size_t index) const noexcept {
   static const TypeSummary nothing;
@@ -133,20 +157,29 @@ void CsvSample::add_record(std::string_view text, std::size_t begin, std::span<c
       if (found != tables_.end()) table = &found->second;
     }
   }
+  const bool padded = ends.back() + io::kPadding <= text.size();
+  const bool usual = !keep && table == nullptr && slots_.empty();
   for (std::size_t c = 0; c < ends.size(); ++c) {
+    if (usual && c < columns_.size()) [[likely]] {
+      if (const auto raw = field_at(c); !raw.empty() && plain_starts_[static_cast<unsigned char>(raw.front())]) {
+        columns_[c].add(raw, padded);
+        continue;
+      }
+    }
     const auto at = slot(c);  // none: not looked at, or ragged: more fields than columns; only empty ones are harmless
     if (at == kNoSlot && !keep) continue;
     const auto raw = field_at(c);
-    // Most fields stand there as they are meant.
-    const auto first = raw.find_first_not_of(" \t");
-    const bool plain = dialect_.escape == '\0' &&
-                       (dialect_.quote == '\0' || first == std::string_view::npos || raw[first] != dialect_.quote);
+    auto value = raw;
+    bool quoted = false;
     FieldText decoded;
-    if (!plain) decoded = unquote(raw, dialect_);
-    const auto value = plain ? raw : std::string_view(decoded.text);
+    if (!stands_as_meant(value, quoted, dialect_)) {
+      decoded = unquote(raw, dialect_);
+      value = decoded.text;
+      quoted = decoded.quoted;
+    }
     if (keep) first_.back().emplace_back(value);
     if (at == kNoSlot) continue;
-    const bool null = is_null(value, decoded.quoted);
+    const bool null = is_null(value, quoted);
     if (null) ++columns_[at].nulls;
     else columns_[at].add(value);
     if (table == nullptr) continue;
@@ -157,19 +190,53 @@ void CsvSample::add_record(std::string_view text, std::size_t begin, std::span<c
   ++records_;
 }
 
-void CsvSample::add_records(std::string_view text, std::size_t begin, bool whole) {
+/// Calls visit(text, begin, ends, cut) for each record as cut_record() cuts it: offsets are in the text given to visit,
+/// which is the rest of `text` from `begin` on. Until it returns false.
+template <class Visit>
+void CsvSample::cut_records(std::string_view text, std::size_t begin, Visit&& visit) {
+  text.remove_prefix(std::min(begin, text.size()));
+  begin = 0;
+  // The index reads a block behind its text, so it gets all but the last one. What it cannot finish is cut slowly.
+  if (text.size() > 4 * io::kPadding && dialect_.escape == '\0') {
+    const auto most = text.size() - io::kPadding;
+    index_.start(text.substr(0, most), dialect_);
+    while (index_.next()) {
+      auto* const ends = index_.ends();
+      std::uint32_t first = 0;
+      const auto whole = index_.broken().empty() ? index_.record_ends().size() : index_.broken().front().record;
+      for (std::size_t r = 0; r < whole; ++r) {
+        const auto last = index_.record_ends()[r];
+        const std::size_t end = ends[last - 1];
+        if (end >= most) break;
+        if (end > begin && text[end - 1] == '\r') --ends[last - 1];
+        if (!visit(text, begin, std::span<const std::uint32_t>(ends + first, last - first), RecordCut{end, false, 0}))
+          return;
+        begin = end + 1;
+        first = last;
+      }
+      if (!index_.broken().empty()) break;
+    }
+  }
   std::vector<std::uint32_t> ends;
   while (begin < text.size()) {
     ends.clear();
     const auto cut = cut_record(text, begin, dialect_, ends);
-    if ((cut.open || cut.end >= text.size()) && !whole) return;
-    const bool blank = ends.size() == 1 && ends[0] == begin;
-    if (!cut.open && !blank) {
-      if (width_ == 0) set_width(ends.size());
-      add_record(text, begin, ends);
-    }
+    if (!visit(text, begin, std::span<const std::uint32_t>(ends), cut)) return;
     begin = cut.end + 1;
   }
+}
+
+void CsvSample::add_records(std::string_view records, std::size_t first, bool whole) {
+  cut_records(records, first,
+              [&](std::string_view text, std::size_t begin, std::span<const std::uint32_t> ends, const RecordCut& cut) {
+                if ((cut.open || cut.end >= text.size()) && !whole) return false;
+                const bool blank = ends.size() == 1 && ends[0] == begin;
+                if (!cut.open && !blank) {
+                  if (width_ == 0) set_width(ends.size());
+                  add_record(text, begin, ends);
+                }
+                return true;
+              });
 }
 
 void CsvSample::add_head(std::string_view text, std::uint64_t offset, bool whole) {
@@ -211,17 +278,15 @@ void CsvSample::add_head(std::string_view text, std::uint64_t offset, bool whole
   add_records(text, begin, whole);
 }
 
-void CsvSample::add_middle(std::string_view text) {
-  const auto line_end = text.find('\n');
+void CsvSample::add_middle(std::string_view piece) {
+  const auto line_end = piece.find('\n');
   if (line_end == std::string_view::npos) return;
-  std::vector<std::uint32_t> ends;
-  for (std::size_t begin = line_end + 1; begin < text.size();) {
-    ends.clear();
-    const auto cut = cut_record(text, begin, dialect_, ends);
-    if (cut.open || cut.end >= text.size()) return;
-    if (ends.size() == width_) add_record(text, begin, ends);
-    begin = cut.end + 1;
-  }
+  cut_records(piece, line_end + 1,
+              [&](std::string_view text, std::size_t begin, std::span<const std::uint32_t> ends, const RecordCut& cut) {
+                if (cut.open || cut.end >= text.size()) return false;
+                if (ends.size() == width_) add_record(text, begin, ends);
+                return true;
+              });
 }
 
 void CsvSample::add_chunk(std::string_view text) { add_records(text, 0, true); }

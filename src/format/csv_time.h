@@ -64,6 +64,9 @@ struct TimeSummary {
   std::uint8_t epoch_digits = 0;     ///< most decimals of epoch values that say something
 
   void add(std::string_view text) noexcept;
+  /// What add() counts of a text that parse_iso_time() has read, and of "[-]whole[.fraction]".
+  void add_iso(const CivilTime& time) noexcept;
+  void add_number(bool negative, std::uint64_t whole, std::uint32_t billionths) noexcept;
   void merge(const TimeSummary& other) noexcept;
   /// Unit of most epoch values as its digits: 0, 3, 6 or 9.
   [[nodiscard]] std::uint8_t unit_digits() const noexcept;

@@ -15,11 +15,7 @@ void TimeSummary::add(std::string_view text) noexcept {
   text = time_trimmed(text);
   if (text.size() >= 8 && is_time_digit(text[0]) && (text[4] == '-' || text[4] == '/')) {
     CivilTime time;
-    if (!parse_iso_time(text, time)) return;
-    ++iso;
-    if (!time.date_only) ++with_clock;
-    if (time.has_offset) ++with_offset;
-    fraction_digits = std::max(fraction_digits, fraction_digits_of(time.nanoseconds));
+    if (parse_iso_time(text, time)) add_iso(time);
     return;
   }
   if (text.size() >= 4 && is_time_digit(text[0]) && (text[1] == ':' || text[2] == ':')) {
@@ -36,11 +32,26 @@ void TimeSummary::add(std::string_view text) noexcept {
   CivilTime fraction;
   if (in.eat('.') && !in.fraction(fraction)) return;
   if (!in.done()) return;
-  largest = std::max(largest, value);
-  epoch_digits = std::max(epoch_digits, fraction_digits_of(fraction.nanoseconds));
+  add_number(negative, value, fraction.nanoseconds);
+}
+
+void TimeSummary::add_iso(const CivilTime& time) noexcept {
+  ++iso;
+  if (!time.date_only) ++with_clock;
+  if (time.has_offset) ++with_offset;
+  fraction_digits = std::max(fraction_digits, fraction_digits_of(time.nanoseconds));
+}
+
+void TimeSummary::add_number(bool negative, std::uint64_t whole, std::uint32_t billionths) noexcept {
+  largest = std::max(largest, whole);
+  epoch_digits = std::max(epoch_digits, fraction_digits_of(billionths));
+  if (negative || whole < kPlausibleFirst) {
+    ++other_numbers;
+    return;
+  }
   std::uint64_t scale = 1;
   for (auto& counter : epoch) {
-    if (!negative && value >= kPlausibleFirst * scale && value <= kPlausibleLast * scale) {
+    if (whole >= kPlausibleFirst * scale && whole <= kPlausibleLast * scale) {
       ++counter;
       return;
     }

@@ -30,6 +30,7 @@ bool read_clock(TimeCursor& in, ClockTime& clock, CivilTime& time) noexcept {
 }
 
 std::uint8_t fraction_digits_of(std::uint32_t nanoseconds) noexcept {
+  if (nanoseconds == 0) return 0;
   std::uint8_t digits = 9;
   while (digits > 0 && nanoseconds % 10 == 0) {
     nanoseconds /= 10;

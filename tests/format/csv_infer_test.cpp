@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <random>
 #include <sstream>
 
 #include "base/error.h"
@@ -247,6 +248,177 @@ TEST(CsvDialect, IsSniffed) {
     EXPECT_EQ(dialect.columns, c.columns) << c.text;
     EXPECT_FALSE(dialect.why.empty());
   }
+}
+
+std::string counted(const TypeSummary& summary) {
+  std::string out;
+  for (const auto count : summary.counts) out += std::to_string(count) + " ";
+  for (const auto& example : summary.examples) out += "'" + example + "' ";
+  const auto& times = summary.times;
+  for (const std::uint64_t count : {summary.nulls,
+                                    summary.negative,
+                                    summary.zero_or_one,
+                                    summary.inexact,
+                                    summary.comma_decimals,
+                                    std::uint64_t{summary.boolean_words},
+                                    summary.non_ascii,
+                                    summary.bad_utf8,
+                                    std::uint64_t{summary.longest_bytes},
+                                    std::uint64_t{summary.longest_chars},
+                                    std::uint64_t{summary.longest_binary},
+                                    times.iso,
+                                    times.with_clock,
+                                    times.with_offset,
+                                    times.epoch[0],
+                                    times.epoch[1],
+                                    times.epoch[2],
+                                    times.epoch[3],
+                                    times.clocks,
+                                    times.other_numbers,
+                                    times.largest,
+                                    std::uint64_t{times.fraction_digits},
+                                    std::uint64_t{times.epoch_digits}})
+    out += std::to_string(count) + " ";
+  return out;
+}
+
+// add() has shorter ways for the usual values; it must count what the thorough way counts.
+TEST(CsvInfer, CountsTheSameByEveryWay) {
+  std::mt19937_64 random(11);
+  const std::vector<std::string> whole{"0",
+                                       "1",
+                                       "-0",
+                                       "-1",
+                                       "007",
+                                       "9223372036854775807",
+                                       "9223372036854775808",
+                                       "-9223372036854775808",
+                                       "-9223372036854775809",
+                                       "18446744073709551616",
+                                       "9007199254740993",
+                                       "9007199254740992",
+                                       "-9007199254740993",
+                                       "1451606400",
+                                       "1451606400000",
+                                       "1451606400000000000",
+                                       "1451606400.25",
+                                       "-1451606400",
+                                       "1.",
+                                       ".5",
+                                       "-.5",
+                                       "-",
+                                       "+1",
+                                       "1e5",
+                                       "1.5e",
+                                       "3,14",
+                                       "2024-03-01",
+                                       "2024-03-01T10:00:00Z",
+                                       "2024/3/1 7:05:09.120 PM",
+                                       "2024-13-01",
+                                       "-2024-03-01",
+                                       "12:30",
+                                       "7:05",
+                                       "true",
+                                       "TRUE",
+                                       "True ",
+                                       "false",
+                                       "t",
+                                       "F",
+                                       "y",
+                                       "N",
+                                       "yes",
+                                       "No",
+                                       "on",
+                                       "Off",
+                                       "of",
+                                       "nan",
+                                       "NaN",
+                                       "inf",
+                                       "-inf",
+                                       "infinity",
+                                       "infinite",
+                                       "POINT (1 2)",
+                                       "point",
+                                       "polygon empty",
+                                       "\\x0aff",
+                                       "\\x",
+                                       "Z\xc3\xbcrich",
+                                       "a\xff",
+                                       "host_1",
+                                       "x86",
+                                       " a",
+                                       "a ",
+                                       "",
+                                       " ",
+                                       "@",
+                                       "[",
+                                       "`",
+                                       "{"};
+  constexpr std::string_view kAlphabet = "0123456789019.-+:/Te ,nafotrueysNx\\";
+  std::size_t values = 0;
+  const auto check = [&](const std::string& value) {
+    TypeSummary quick;
+    TypeSummary padded;
+    TypeSummary thorough;
+    quick.add(value);
+    padded.add(std::string_view(value + std::string(64, ',')).substr(0, value.size()), true);
+    thorough.add_thoroughly(value);
+    ASSERT_EQ(counted(quick), counted(thorough)) << value;
+    ASSERT_EQ(counted(padded), counted(thorough)) << value;
+    ++values;
+  };
+  for (const auto& value : whole) check(value);
+  for (int i = 0; i < 100'000; ++i) {
+    std::string value = i % 3 == 0 ? whole[random() % whole.size()] : std::string();
+    const auto length = random() % 12;
+    for (std::size_t c = 0; c < length; ++c) {
+      const char next = kAlphabet[random() % kAlphabet.size()];
+      if (i % 3 == 0 && !value.empty() && c % 2 == 0) value[random() % value.size()] = next;
+      else value += next;
+    }
+    check(value);
+  }
+  EXPECT_GE(values, 100'000u);
+}
+
+// Samples are cut 64 bytes at a time; what stands at their end, and quotes of all kinds, must be cut as one by one.
+TEST(CsvInfer, CutsSamplesAsRecordsAreCut) {
+  std::mt19937_64 random(12);
+  constexpr std::string_view kAlphabet = "a,b\"1\n,2\r\n\"\"";
+  std::size_t records = 0;
+  for (int i = 0; i < 300; ++i) {
+    std::string text;
+    const auto length = 200 + random() % 2'000;
+    const bool quotes = i % 2 == 0;
+    while (text.size() < length) {
+      const char next = kAlphabet[random() % kAlphabet.size()];
+      text += next == '"' && !quotes && random() % 50 > 0 ? 'q' : next;
+    }
+    Dialect dialect;
+    dialect.header = false;
+    dialect.columns = 3;
+    CsvSample sample(dialect, {});
+    const bool whole = i % 3 == 0;
+    sample.add_head(text, 0, whole);
+    TypeSummary first;
+    std::uint64_t counted_records = 0;
+    for (std::size_t begin = 0; begin < text.size();) {
+      std::vector<std::uint32_t> ends;
+      const auto cut = cut_record(text, begin, dialect, ends);
+      if ((cut.open || cut.end >= text.size()) && !whole) break;
+      if (!cut.open && !(ends.size() == 1 && ends[0] == begin)) {
+        ++counted_records;
+        const auto field = unquote(std::string_view(text).substr(begin, ends[0] - begin), dialect);
+        if (field.text.empty()) ++first.nulls;
+        else first.add_thoroughly(field.text);
+      }
+      begin = cut.end + 1;
+    }
+    ASSERT_EQ(sample.records(), counted_records) << text;
+    ASSERT_EQ(counted(sample.column(0)), counted(first)) << text;
+    records += counted_records;
+  }
+  EXPECT_GT(records, 10'000u);
 }
 
 TEST(CsvDialect, CutsRecords) {
