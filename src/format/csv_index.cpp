@@ -152,14 +152,8 @@ bool CsvIndex::next() {
   return !record_ends_.empty();
 }
 
-void CsvIndex::walk(std::size_t blocks) {
-  if (masks_.size() < blocks) masks_.resize(kMostWindow / kBlock);
-  const auto needed = field_count_ + blocks * kBlock + 16;
-  if (ends_.size() < needed) ends_.resize(needed * 2);
-  // Without a quote character the newline's mask stands in for it and is not looked at.
+[[gnu::always_inline]] inline void CsvIndex::walk_masks(std::size_t blocks) {
   const bool quotes = dialect_.quote != '\0';
-  csv_mask_kernel()(text_.data() + position_, blocks, dialect_.delimiter, quotes ? dialect_.quote : '\n',
-                    masks_.data());
   auto* const ends = ends_.data();
   for (std::size_t b = 0; b < blocks; ++b) {
     const auto base = static_cast<std::uint32_t>(position_);
@@ -184,7 +178,7 @@ void CsvIndex::walk(std::size_t blocks) {
       const auto may_open = (cuts | closing) << 1 | field_start_;
       if ((quote & within & ~may_open) != 0) [[unlikely]] {
         cut_slowly();
-        window_bytes_ = kLeastWindow;
+        window_bytes_ = kLeastWindow / 2;
         return;
       }
       field_start_ = (cuts | closing) >> 63;
@@ -215,6 +209,28 @@ void CsvIndex::walk(std::size_t blocks) {
     position_ += kBlock;
     counted_to_ = std::min(position_, text_.size());
   }
+}
+
+#if defined(__x86_64__)
+// The same with instructions that count bits, which the baseline lacks.
+__attribute__((target("popcnt,bmi"))) void CsvIndex::walk_masks_popcnt(std::size_t blocks) { walk_masks(blocks); }
+#endif
+
+void CsvIndex::walk(std::size_t blocks) {
+  if (masks_.size() < blocks) masks_.resize(kMostWindow / kBlock);
+  const auto needed = field_count_ + blocks * kBlock + 16;
+  if (ends_.size() < needed) ends_.resize(needed * 2);
+  // Without a quote character the newline's mask stands in for it and is not looked at.
+  const bool quotes = dialect_.quote != '\0';
+  csv_mask_kernel()(text_.data() + position_, blocks, dialect_.delimiter, quotes ? dialect_.quote : '\n',
+                    masks_.data());
+#if defined(__x86_64__)
+  static const bool kCounts = __builtin_cpu_supports("popcnt") && __builtin_cpu_supports("bmi");
+  if (kCounts) walk_masks_popcnt(blocks);
+  else walk_masks(blocks);
+#else
+  walk_masks(blocks);
+#endif
   window_bytes_ = std::min(window_bytes_ * 2, kMostWindow);
 }
 

@@ -56,6 +56,8 @@ class CsvIndex {
 
  private:
   void walk(std::size_t blocks);
+  void walk_masks(std::size_t blocks);
+  void walk_masks_popcnt(std::size_t blocks);
   void cut_slowly();
   void count_lines_to(std::size_t position);
 

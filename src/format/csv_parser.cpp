@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
+#include <iterator>
 #include <limits>
 #include <map>
 #include <mutex>
@@ -13,6 +15,7 @@
 #include "base/hash.h"
 #include "base/text.h"
 #include "format/csv_copy.h"
+#include "format/csv_number.h"
 #include "format/csv_steps.h"
 #include "format/number.h"
 
@@ -24,6 +27,8 @@ using data::Type;
 using Role = CsvColumn::Role;
 
 constexpr std::uint32_t kNoShape = 0xFFFFFFFF;
+/// Series whose followers a parser remembers, at most: 2 MiB.
+constexpr std::size_t kMostFollowers = std::size_t{1} << 18;
 /// "Timestamp data out of range", as the server answers to rows outside KEEP.
 constexpr std::uint16_t kOutOfRange = 0x060B;
 
@@ -78,6 +83,8 @@ CsvParser::CsvParser(schema::Registry& registry, const CsvPlan& plan, CsvOptions
     const auto& column = plan.columns[c];
     Step step;
     step.column = &column;
+    step.index = static_cast<std::uint32_t>(c);
+    step.plain_quotes = plan.dialect.quote != '\0' && plan.dialect.escape == '\0';
     step.type = column.column.type;
     step.precision = column.column.precision;
     step.scale = column.column.scale;
@@ -85,7 +92,7 @@ CsvParser::CsvParser(schema::Registry& registry, const CsvPlan& plan, CsvOptions
       times_.emplace_back(column.time, plan.time_unit, plan.zone, plan.dst_gap, plan.dst_fold, plan.local_times);
       step.times = &times_.back();
     }
-    if (column.role == Role::timestamp) step.how = CsvHow::time;
+    if (column.role == Role::timestamp) step.how = plan.clock ? CsvHow::joined_time : CsvHow::time;
     if (column.role == Role::absent) step.how = CsvHow::absent;
     if (column.required) least_fields_ = c + 1;
     if (column.role == Role::tag || column.names_child) {
@@ -133,6 +140,8 @@ CsvParser::CsvParser(schema::Registry& registry, const CsvPlan& plan, CsvOptions
   for (const auto c : {std::optional(plan.timestamp), plan.clock}) {
     if (c) least_fields_ = std::max(least_fields_, *c + 1);
   }
+  std::copy_if(steps_.begin(), steps_.end(), std::back_inserter(active_),
+               [](const Step& step) { return step.how != CsvHow::pass; });
   null_words_.assign(fields_.size() / 64 + 1, 0);
   row_bytes_ = sizeof(data::Row) + (fields_.size() + null_words_.size()) * sizeof(Slot);
   // No line of another format starts so: 0xFF is in no UTF-8 text.
@@ -191,28 +200,44 @@ void CsvParser::parse_record(std::uint32_t begin, std::uint32_t end, const std::
   Slot* const slots = row->slots();
   bool nulls = false;
   std::size_t fields = 0;
-  std::uint32_t from = begin;
-  for (std::size_t c = 0; c < given; ++c) {
-    const Step& step = steps_[c];
-    const char* const b = text + from;
+  // Asked for first: what memory has to deliver for it comes while the fields are read.
+  auto* series = predicted_series(ends, given);
+  const bool predicted = series != nullptr;
+  for (const Step& step : active_) {
+    const std::size_t c = step.index;
+    if (c >= given) break;
+    const char* const b = text + (c == 0 ? begin : ends[c - 1] + 1);
     const char* const e = text + ends[c];
-    from = ends[c] + 1;
     switch (step.how) {
       case CsvHow::pass: continue;
       case CsvHow::absent:
         if (b != e && refuse_absent(step, {b, static_cast<std::size_t>(e - b)})) [[unlikely]]
           return;
         continue;
+      case CsvHow::joined_time:
+        if (!read_joined_time(step, {b, static_cast<std::size_t>(e - b)}, raw_field(ends, given, *plan_.clock))) return;
+        continue;
       case CsvHow::time:
-        if (plan_.clock) [[unlikely]] {
-          if (!read_joined_time(step, {b, static_cast<std::size_t>(e - b)}, raw_field(ends, given, *plan_.clock)))
-            return;
+        if (static_cast<unsigned char>(*b - '0') < 10 && !numeric_nulls_ &&
+            step.times->read({b, static_cast<std::size_t>(e - b)}, time_) == TimeStatus::ok) [[likely]]
           continue;
-        }
         if (!read_time(step, {b, static_cast<std::size_t>(e - b)})) return;
         continue;
       case CsvHow::integer: {
         const char* p = b;
+        const auto sign = -static_cast<std::int64_t>(*p == '-');
+        p -= sign;
+        if (const auto length = static_cast<std::size_t>(e - p); length - 1 < 8) [[likely]] {
+          // Up to eight digits, the last one in the highest byte; below them zeros.
+          const auto values = (load8(p) ^ detail::kZeros) << (64 - 8 * length);
+          const auto value = (static_cast<std::int64_t>(detail::join_digits(values)) ^ sign) - sign;
+          if (detail::digit_run(values) == 8 && value >= step.low && value <= step.high) [[likely]] {
+            slots[step.slot] = data::slot_of(value);
+            ++fields;
+            continue;
+          }
+        }
+        p = b;
         while (*p == ' ' && p != e) ++p;  // numbers that stand to the right of their field
         const bool negative = *p == '-';
         std::uint64_t magnitude = 0;
@@ -226,9 +251,14 @@ void CsvParser::parse_record(std::uint32_t begin, std::uint32_t end, const std::
         continue;
       }
       case CsvHow::real: {
+        double value = 0;
+        if (read_whole_double(b, e, value)) [[likely]] {
+          slots[step.slot] = data::slot_of(value);
+          ++fields;
+          continue;
+        }
         const char* p = b;
         while (*p == ' ' && p != e) ++p;
-        double value = 0;
         if (read_plain_double(p, value) != e || p == e) [[unlikely]]
           break;
         slots[step.slot] = data::slot_of(value);
@@ -251,6 +281,8 @@ void CsvParser::parse_record(std::uint32_t begin, std::uint32_t end, const std::
       case CsvHow::other: break;
     }
     ++fields;
+    if (*b == plan_.dialect.quote && read_quoted(step, {b, static_cast<std::size_t>(e - b)}, slots[step.slot]))
+      continue;
     switch (read_slowly(step, {b, static_cast<std::size_t>(e - b)}, slots[step.slot])) {
       case Outcome::value: break;
       case Outcome::null:
@@ -274,14 +306,18 @@ void CsvParser::parse_record(std::uint32_t begin, std::uint32_t end, const std::
     return reject(static_cast<std::size_t>(raw.data() - text), kOutOfRange,
                   fmt::format("timestamp '{}' is outside the time range of the database", printable(raw, 40)));
   }
-  const auto key = series_key(ends, given);
-  const auto hash = hash_bytes(key);
-  auto* series = registry_.find(hash, key);
-  if (series == nullptr) [[unlikely]] {
-    series = make_series(hash, key, ends, given);
-    if (series == nullptr) return;
+  if (!predicted) {
+    const auto key = series_key(ends, given);
+    const auto hash = hash_bytes(key);
+    series = registry_.find(hash, key);
+    if (series == nullptr) [[unlikely]] {
+      series = make_series(hash, key, ends, given);
+      if (series == nullptr) return;
+    }
+    remember_series(series);
   }
-  row->child = series->child->id;
+  last_series_ = series->id;
+  row->child = series->child_id;
   row->shape = shape_of(fields, nulls);
   row->offset = begin;
   row->length = end - begin;
@@ -298,6 +334,33 @@ void CsvParser::parse_record(std::uint32_t begin, std::uint32_t end, const std::
   ++shape.rows;
   if (series->state() != data::Series::State::admitted) rows_->note_fresh(series, row);
   rows_->commit_row(sizeof(data::Row) + (fields + (nulls ? shape.null_words() : 0)) * sizeof(Slot));
+}
+
+inline data::Series* CsvParser::predicted_series(const std::uint32_t* ends, std::size_t count) {
+  if (last_series_ >= followers_.size()) return nullptr;
+  auto* const follower = followers_[last_series_];
+  if (follower == nullptr) return nullptr;
+  const auto raw = follower->raw;
+  if (key_runs_.size() == 1 && key_runs_[0].last < count) [[likely]] {
+    // As series_key() would join it: the prefix is the same for all that this parser found.
+    const auto [first, last] = key_runs_[0];
+    const auto from = first == 0 ? record_begin_ : ends[first - 1] + 1;
+    const std::size_t length = ends[last] - from;
+    const auto prefix = key_prefix_.size();
+    return raw.size() == prefix + length + 1 &&
+                   std::memcmp(raw.data() + prefix, chunk_->text.data() + from, length) == 0
+               ? follower
+               : nullptr;
+  }
+  return raw == series_key(ends, count) ? follower : nullptr;
+}
+
+void CsvParser::remember_series(data::Series* series) {
+  if (series->id >= kMostFollowers) return;
+  if (series->id >= followers_.size())
+    followers_.resize(
+        std::min(kMostFollowers, std::max<std::size_t>(1024, std::bit_ceil(series->id + std::size_t{1}))));
+  if (last_series_ < followers_.size()) followers_[last_series_] = series;
 }
 
 std::uint32_t CsvParser::shape_of(std::size_t fields, bool nullable) {
@@ -317,150 +380,6 @@ std::string_view CsvParser::raw_field(const std::uint32_t* ends, std::size_t cou
   if (column >= count) return {};
   const auto from = column == 0 ? record_begin_ : ends[column - 1] + 1;
   return chunk_->text.substr(from, ends[column] - from);
-}
-
-bool CsvParser::is_null(std::string_view text) const noexcept {
-  if (text.empty()) return true;
-  if (nulls_first_[static_cast<unsigned char>(text.front())] == '\0') return false;
-  return std::find(plan_.nulls.begin(), plan_.nulls.end(), text) != plan_.nulls.end();
-}
-
-bool CsvParser::decode(std::string_view raw, Field& field) {
-  const auto bare = csv_trimmed(raw);
-  const bool quoted = plan_.dialect.quote != '\0' && !bare.empty() && bare.front() == plan_.dialect.quote;
-  if (!quoted && plan_.dialect.escape == '\0') {
-    field = {raw, false};
-    return true;
-  }
-  if (quoted && plan_.dialect.escape == '\0' && bare.size() >= 2 && bare.back() == plan_.dialect.quote) {
-    // The usual case: nothing inside needs to be changed.
-    const auto inner = bare.substr(1, bare.size() - 2);
-    if (inner.empty() || std::memchr(inner.data(), plan_.dialect.quote, inner.size()) == nullptr) {
-      field = {inner, true};
-      return true;
-    }
-  }
-  auto decoded = unquote(raw, plan_.dialect);
-  if (decoded.broken) {
-    const auto at = static_cast<std::size_t>(bare.data() - chunk_->text.data());
-    reject(at, 0,
-           fmt::format("text stands behind the closing quote of field '{}' (a quote inside quotes is doubled)",
-                       printable(raw, 40)));
-    return false;
-  }
-  unquoted_.assign(decoded.text);
-  unquoted_.append(io::kPadding, '\0');  // the number kernels read past the end
-  field = {std::string_view(unquoted_).substr(0, decoded.text.size()), decoded.quoted};
-  return true;
-}
-
-bool CsvParser::read_time(const Step& step, std::string_view raw) {
-  auto status = TimeStatus::bad;
-  if (!raw.empty() && static_cast<unsigned char>(raw.front() - '0') < 10 && !numeric_nulls_) [[likely]] {
-    status = step.times->read(raw, time_);
-    if (status == TimeStatus::ok) [[likely]]
-      return true;
-  }
-  Field field;
-  if (!decode(raw, field)) return false;
-  const auto text = csv_trimmed(field.text);
-  if (is_null(text)) {
-    reject(static_cast<std::size_t>(raw.data() - chunk_->text.data()), 0,
-           fmt::format("the timestamp '{}' is {}", printable(step.column->csv_name), text.empty() ? "empty" : "NULL"));
-    return false;
-  }
-  status = step.times->read(text, time_);
-  if (status == TimeStatus::ok) return true;
-  refuse_time(step, raw, status);
-  return false;
-}
-
-bool CsvParser::read_joined_time(const Step& step, std::string_view date, std::string_view clock) {
-  Field field;
-  std::string_view shown(date.data(), static_cast<std::size_t>(clock.data() + clock.size() - date.data()));
-  if (clock.data() < date.data()) shown = date;
-  if (!decode(date, field)) return false;
-  const std::string day(csv_trimmed(field.text));  // both may live in unquoted_
-  if (!decode(clock, field)) return false;
-  const auto hour = csv_trimmed(field.text);
-  for (const auto& [text, column] :
-       {std::pair(std::string_view(day), plan_.timestamp), std::pair(hour, *plan_.clock)}) {
-    if (!is_null(text)) continue;
-    reject(static_cast<std::size_t>(date.data() - chunk_->text.data()), 0,
-           fmt::format("the timestamp '{}' is {}", printable(plan_.columns[column].csv_name),
-                       text.empty() ? "empty" : "NULL"));
-    return false;
-  }
-  const auto status = step.times->read_joined(day, hour, time_);
-  if (status == TimeStatus::ok) return true;
-  refuse_time(step, shown, status);
-  return false;
-}
-
-CsvParser::Outcome CsvParser::read_slowly(const Step& step, std::string_view raw, Slot& slot) {
-  Field field;
-  if (!decode(raw, field)) return Outcome::bad;
-  if (step.type == Type::varchar || step.type == Type::nchar) {
-    // Quoted, a null spelling is text; and so is nothing at all.
-    if (!field.quoted && is_null(csv_trimmed(field.text))) return Outcome::null;
-    return read_text(step, field, raw, slot);
-  }
-  auto text = csv_trimmed(field.text);
-  if (data::is_variable(step.type)) {
-    if (text.empty() ? (!field.quoted || step.type == Type::geometry) : (!field.quoted && is_null(text)))
-      return Outcome::null;
-    return read_text(step, field, raw, slot);
-  }
-  if (is_null(text)) return Outcome::null;
-  if (step.type == Type::timestamp) {
-    std::int64_t time = 0;
-    const auto status = step.times->read(text, time);
-    if (status != TimeStatus::ok) {
-      refuse_time(step, raw, status);
-      return Outcome::bad;
-    }
-    slot = data::slot_of(time);
-    return Outcome::value;
-  }
-  if (step.column->decimal_comma && text.find(',') != std::string_view::npos) {
-    scratch_.clear();
-    for (const char c : text) {
-      if (c != '.') scratch_ += c == ',' ? '.' : c;
-    }
-    scratch_.append(io::kPadding, '\0');
-    text = std::string_view(scratch_).substr(0, scratch_.size() - io::kPadding);
-  }
-  auto fit = Fit::ok;
-  if (step.type == Type::decimal128) {
-    std::array<char, 16> image{};
-    fit = read_decimal128(step.precision, step.scale, text, image);
-    if (fit == Fit::ok) {
-      char* const to = rows_->begin_text(image.size());
-      std::memcpy(to, image.data(), image.size());
-      rows_->commit_text(image.size());
-      slot = reinterpret_cast<Slot>(to);
-    }
-  } else {
-    fit = read_fixed(step.type, step.precision, step.scale, text, slot);
-  }
-  if (fit == Fit::ok) return Outcome::value;
-  refuse_value(step, raw, fit, {});
-  return Outcome::bad;
-}
-
-CsvParser::Outcome CsvParser::read_text(const Step& step, const Field& field, std::string_view raw, Slot& slot) {
-  std::string_view bytes;
-  const char* why = nullptr;
-  auto fit = read_variable(step.type, field.text, scratch_, bytes, why);
-  // Whoever asks for VARBINARY may write bytes as they are; where it was inferred, another text contradicts.
-  if (step.type == Type::varbinary && step.column->inferred && !field.text.empty() && !field.text.starts_with('\\'))
-    fit = Fit::no_value;
-  if (fit != Fit::ok) {
-    refuse_value(step, raw, fit, why == nullptr ? std::string_view() : std::string_view(why));
-    return Outcome::bad;
-  }
-  slot = rows_->add_text(bytes);
-  return Outcome::value;
 }
 
 }  // namespace penstock::format

@@ -58,11 +58,14 @@ class CsvParser final : public Parser {
   void reject(std::size_t from, std::uint16_t code, std::string text);
   std::uint32_t shape_of(std::size_t fields, bool nullable);
   bool read_time(const Step& step, std::string_view raw);
+  bool read_quoted(const Step& step, std::string_view raw, data::Slot& slot);
   bool read_joined_time(const Step& step, std::string_view date, std::string_view clock);
   Outcome read_slowly(const Step& step, std::string_view raw, data::Slot& slot);
   Outcome read_text(const Step& step, const Field& field, std::string_view raw, data::Slot& slot);
   bool decode(std::string_view raw, Field& field);
   [[nodiscard]] bool is_null(std::string_view text) const noexcept;
+  data::Series* predicted_series(const std::uint32_t* ends, std::size_t count);
+  void remember_series(data::Series* series);
   std::string_view series_key(const std::uint32_t* ends, std::size_t count);
   data::Series* make_series(std::uint64_t hash, std::string_view key, const std::uint32_t* ends, std::size_t count);
   bool tag_value(const data::Column& column, TimeReader* times, const Field& field, std::string_view raw,
@@ -80,6 +83,7 @@ class CsvParser final : public Parser {
   const CsvOptions options_;
   data::SuperTableRef* table_ = nullptr;
   std::vector<Step> steps_;           // [columns of the file]
+  std::vector<Step> active_;          // those of which something becomes at each record
   std::vector<TimeReader> times_;     // of the TIMESTAMP columns
   std::vector<std::size_t> fields_;   // [fields] column of the file
   std::vector<std::uint32_t> texts_;  // slots of variable length
@@ -90,9 +94,12 @@ class CsvParser final : public Parser {
   std::vector<Run> key_runs_;  // neighbouring columns that find the series
   std::string key_prefix_;
   std::vector<char> key_;
-  std::string nulls_first_;     // [256] 1: a null spelling starts with that byte
-  bool numeric_nulls_ = false;  // a null spelling may be a number
-  std::size_t row_bytes_ = 0;   // of the longest row
+  // Files go round their series in the same order: after a series comes mostly the one that came after it before.
+  std::vector<data::Series*> followers_;  // [id of a series]
+  std::size_t last_series_ = SIZE_MAX;    // id of the series of the last row
+  std::string nulls_first_;               // [256] 1: a null spelling starts with that byte
+  bool numeric_nulls_ = false;            // a null spelling may be a number
+  std::size_t row_bytes_ = 0;             // of the longest row
   std::vector<std::uint64_t> null_words_;
   CsvIndex index_;
   std::string unquoted_;

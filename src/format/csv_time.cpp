@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "format/csv_time_text.h"
+#include "format/number.h"
 
 namespace penstock::format {
 namespace {
@@ -132,12 +133,6 @@ TimeStatus TimeReader::finish(const CivilTime& civil, std::int64_t& time) noexce
 
 namespace {
 
-std::uint64_t load8(const char* at) noexcept {
-  std::uint64_t value = 0;
-  std::memcpy(&value, at, sizeof value);
-  return value;
-}
-
 /// Two digits to a number; 255 when one is none.
 unsigned two_digits(const char* at) noexcept {
   const auto high = static_cast<unsigned>(static_cast<unsigned char>(at[0] - '0'));
@@ -186,6 +181,11 @@ TimeStatus TimeReader::read_epoch(std::string_view text, std::int64_t& time) con
   const bool negative = in.eat('-');
   std::uint64_t value = 0;
   int count = 0;
+  for (; count <= 8 && in.end - in.at >= 8; in.at += 8, count += 8) {
+    const auto digits = load8(in.at) ^ detail::kZeros;
+    if (detail::digit_run(digits) < 8) break;
+    value = value * 100'000'000 + detail::join_digits(digits);
+  }
   for (; in.at != in.end && is_time_digit(*in.at); ++in.at) {
     value = value * 10 + static_cast<std::uint64_t>(*in.at - '0');
     if (++count > 19) return TimeStatus::out_of_range;
