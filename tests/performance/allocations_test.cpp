@@ -39,7 +39,7 @@ TEST_P(AllocationsOf, DoNotGrow) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Inputs, AllocationsOf, testing::ValuesIn(input_names()),
-                         [](const auto& info) { return info.param; });
+                         [](const auto& test) { return test.param; });
 
 TEST(AllocationCounter, SeesEveryForm) {
   struct alignas(64) Wide {
