@@ -3,7 +3,6 @@
 #include <dlfcn.h>
 #include <fmt/format.h>
 
-#include <charconv>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -33,18 +32,6 @@ void find(void* handle, const char* symbol, F*& function) {
 }
 
 }  // namespace
-
-bool version_at_least(std::string_view version, const std::array<unsigned, 4>& wanted) noexcept {
-  for (const unsigned part : wanted) {
-    unsigned number = 0;
-    const auto [end, error] = std::from_chars(version.data(), version.data() + version.size(), number);
-    if (error != std::errc()) return part == 0;
-    if (number != part) return number > part;
-    version.remove_prefix(static_cast<std::size_t>(end - version.data()));
-    if (!version.empty()) version.remove_prefix(1);
-  }
-  return true;
-}
 
 std::string version_of_info(const char* info) {
   std::string_view text = info == nullptr ? std::string_view() : std::string_view(info);

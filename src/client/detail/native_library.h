@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "client/detail/native_abi.h"
+#include "client/detail/server_version.h"
 #include "client/dsn.h"
 
 namespace penstock::client::detail {
@@ -122,9 +123,6 @@ class NativeLibrary {
   std::string version_;
   std::string config_directory_;
 };
-
-/// Whether a version such as "3.3.7.5" or "3.3.2.0.alpha" is at least that one.
-bool version_at_least(std::string_view version, const std::array<unsigned, 4>& wanted) noexcept;
 
 /// "3.3.7.5" of "ver:3.3.7.5\nbuild:…" or of "3.3.7.5"; "" when there is no version.
 std::string version_of_info(const char* info);

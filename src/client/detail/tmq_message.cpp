@@ -2,11 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <array>
-#include <charconv>
 #include <utility>
 
 #include "base/text.h"
+#include "client/detail/server_version.h"
 #include "client/detail/session.h"
 #include "wire/block.h"
 #include "wire/bytes.h"
@@ -14,20 +13,6 @@
 
 namespace penstock::client::detail {
 namespace {
-
-// Whether a version such as "3.3.7.5" or "3.3.2.0.alpha" is at least 3.3.2.0.
-bool has_fetch_raw_data(std::string_view version) {
-  constexpr std::array<unsigned, 4> kWanted{3, 3, 2, 0};
-  for (const unsigned wanted : kWanted) {
-    unsigned number = 0;
-    const auto [end, error] = std::from_chars(version.data(), version.data() + version.size(), number);
-    if (error != std::errc()) return wanted == 0;
-    if (number != wanted) return number > wanted;
-    version.remove_prefix(static_cast<std::size_t>(end - version.data()));
-    if (!version.empty()) version.remove_prefix(1);
-  }
-  return true;
-}
 
 // Rows of one block that is there already.
 struct BlockResult final : ResultState {
@@ -80,7 +65,7 @@ std::shared_ptr<TmqLink> TmqMessage::need_link(std::string_view action) const {
 
 void TmqMessage::fetch_raw(TmqLink& from) {
   if (answer_) return;
-  const bool newer = has_fetch_raw_data(from.version());
+  const bool newer = version_at_least(from.version(), kBinaryQuerySince);
   const std::string action = newer ? "fetch_raw_data" : "fetch_raw";
   auto reply = from.call(action, fmt::format("\"message_id\":{}", id));
   const Place place{from.endpoint(), action, reply.json.request_id};
@@ -122,7 +107,7 @@ std::vector<Message::Block> TmqMessage::blocks() {
       read_payload();
     } else {
       const auto owner = need_link("fetch_raw_data");
-      if (has_fetch_raw_data(owner->version())) {
+      if (version_at_least(owner->version(), kBinaryQuerySince)) {
         fetch_raw(*owner);
         read_payload();
       } else {

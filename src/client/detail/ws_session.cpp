@@ -3,35 +3,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
-#include <charconv>
 #include <random>
 #include <utility>
 
 #include "base/text.h"
+#include "client/detail/server_version.h"
 #include "client/detail/url.h"
 #include "wire/bytes.h"
 #include "wire/messages.h"
 
 namespace penstock::client::detail {
-namespace {
-
-// Whether a version such as "3.3.7.5" or "3.3.2.0.alpha" is at least 3.3.2.0.
-bool at_least_3320(std::string_view version) {
-  constexpr std::array<unsigned, 4> kWanted{3, 3, 2, 0};
-  for (const unsigned wanted : kWanted) {
-    unsigned number = 0;
-    const auto [end, error] = std::from_chars(version.data(), version.data() + version.size(), number);
-    if (error != std::errc()) return wanted == 0;
-    if (number != wanted) return number > wanted;
-    version.remove_prefix(static_cast<std::size_t>(end - version.data()));
-    if (!version.empty()) version.remove_prefix(1);
-  }
-  return true;
-}
-
-}  // namespace
-
 // Request ids stand in the logs of the server: those of several connections should not be the same. They stay below
 // 2^53, up to which every JSON reader keeps them.
 WsSession::WsSession(Options options)
@@ -87,7 +68,7 @@ void WsSession::connect_to(const Endpoint& endpoint) {
     throw ConnectionError(Errc::unsupported,
                           fmt::format("{} is TDengine {}: version 3 is needed", endpoint_, printable(version_)),
                           Place{endpoint_, "version", 0});
-  binary_query_ = at_least_3320(version_);
+  binary_query_ = version_at_least(version_, kBinaryQuerySince);
   bind_exec_ = true;
   log_in(begin + std::max(options_.connect_timeout, std::chrono::milliseconds(1)));
 }
