@@ -198,23 +198,7 @@ void print_table(client::Rows& rows, std::FILE* out) {
 
 }  // namespace
 
-std::string time_text(std::int64_t time, data::Precision precision) {
-  const auto unit = data::units_per_second(precision);
-  auto seconds = time / unit;
-  auto fraction = time % unit;
-  if (fraction < 0) {
-    fraction += unit;
-    --seconds;
-  }
-  std::tm parts{};
-  const auto clock = static_cast<std::time_t>(seconds);
-  if (gmtime_r(&clock, &parts) == nullptr) return fmt::format("{}", time);
-  const int digits = precision == data::Precision::milliseconds   ? 3
-                     : precision == data::Precision::microseconds ? 6
-                                                                  : 9;
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:0{}}Z", parts.tm_year + 1900, parts.tm_mon + 1,
-                     parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec, fraction, digits);
-}
+std::string time_text(std::int64_t time, data::Precision precision) { return client::time_text({time, precision}); }
 
 void print_result(client::Rows& rows, OutputFormat format, std::FILE* out) {
   if (rows.fields().empty()) {
