@@ -83,42 +83,63 @@ std::string insert_statement(const schema::TableVersion& version, Addressing add
                      marks(version.columns.size() + version.tags.size()));
 }
 
-RequestPlanner::RequestPlanner(Window& window, const WriteOptions& options) : window_(window), options_(options) {
+RequestPlanner::RequestPlanner(Window& window, const WriteOptions& options)
+    : window_(window), options_(options), order_(options.precision) {
   const auto parts = window.parts();
   mixed_units_ = std::any_of(parts.begin(), parts.end(), [&](const Part& part) {
     return part.chunk->rows.time_unit() != parts.front().chunk->rows.time_unit();
   });
 }
 
-// Rows of a run from `begin` on that still fit into the request; at least one when the request is empty.
-std::uint32_t RequestPlanner::piece(const TableRuns& table, std::uint32_t begin, std::uint32_t end,
-                                    std::uint32_t rows_left, std::size_t& bytes_left) const {
-  auto most = std::min({end - begin, rows_left, static_cast<std::uint32_t>(Limits::rows_per_table)});
+// Sorts what follows in a run: all of it, or in windows of mixed sources the rows up to the next other unit, for a
+// table's rows have one unit in a request.
+void RequestPlanner::begin_stretch(const TableRuns& table, const Run& run) {
+  const auto rows = window_.rows().subspan(run.begin, run.size());
+  const auto unit_of = [&](std::uint32_t row) { return window_.chunk_of(rows[row]).rows.time_unit(); };
+  const auto unit = unit_of(at_.row);
+  at_.stretch = run.size();
   if (mixed_units_) {
-    const auto unit_of = [&](std::uint32_t row) { return window_.chunk_of(window_.rows()[row]).rows.time_unit(); };
-    std::uint32_t same = 1;
-    while (same < most && unit_of(begin + same) == unit_of(begin)) ++same;
-    most = std::min(most, same);
+    at_.stretch = at_.row + 1;
+    while (at_.stretch < run.size() && unit_of(at_.stretch) == unit) ++at_.stretch;
   }
+  // Times that differ only in the source's unit leave the order to the second key.
+  const bool by_second_key = table.version->composite_key != schema::kNoSlot && unit != options_.precision;
+  if (mixed_units_ || !run.ordered || by_second_key)
+    order_.sort(rows.subspan(at_.row, at_.stretch - at_.row), unit, *table.version);
+}
+
+// How much of the present stretch still fits into the request; at least one row when the request is empty.
+RequestPlanner::Piece RequestPlanner::cut(const TableRuns& table, const Run& run, std::uint32_t keys_left,
+                                          std::size_t& bytes_left) const {
+  const auto rows = std::span<const RowRef>(window_.rows()).subspan(run.begin + at_.row, at_.stretch - at_.row);
+  const auto most = std::min(keys_left, static_cast<std::uint32_t>(Limits::rows_per_table));
   const std::size_t fixed = fixed_row_bytes(*table.version);
-  std::uint32_t rows = 0;
-  if (!has_text(*table.version)) {
-    rows = static_cast<std::uint32_t>(std::min<std::size_t>(most, bytes_left / fixed));
-    bytes_left -= rows * fixed;
-    return rows;
+  const bool texts = has_text(*table.version);
+  if (run.ordered && !texts) {
+    const auto count = static_cast<std::uint32_t>(std::min({rows.size(), std::size_t{most}, bytes_left / fixed}));
+    bytes_left -= count * fixed;
+    return {count, count};
   }
-  while (rows < most) {
-    const std::size_t bytes = fixed + text_bytes(window_.rows()[begin + rows], *table.version);
+  const auto unit = window_.chunk_of(rows.front()).rows.time_unit();
+  const auto time_of = [&](const RowRef& ref) { return to_unit(ref.row->time, unit, options_.precision); };
+  Piece piece;
+  for (; piece.rows < rows.size(); ++piece.rows) {
+    const RowRef& ref = rows[piece.rows];
+    const bool joins = piece.rows > 0 && !run.ordered && time_of(ref) == time_of(rows[piece.rows - 1]) &&
+                       compare_composite(ref, rows[piece.rows - 1], *table.version) == 0;
+    if (!joins && piece.keys == most) break;
+    const std::size_t bytes = (joins ? 0 : fixed) + (texts ? text_bytes(ref, *table.version) : 0);
     if (bytes > bytes_left) break;
     bytes_left -= bytes;
-    ++rows;
+    piece.keys += !joins;
   }
-  return rows;
+  return piece;
 }
 
 bool RequestPlanner::next(Request& request) {
   request.runs.clear();
   request.rows = 0;
+  request.keys = 0;
   std::size_t bytes_left = options_.batch_bytes;
   auto& tables = window_.tables();
   while (at_.table < tables.size()) {
@@ -143,21 +164,25 @@ bool RequestPlanner::next(Request& request) {
       const Run& run = table.runs[at_.run];
       // Tags and the table's name take room too; a rough figure is enough.
       const std::size_t head = 64 + (wanted == Addressing::existing ? 0 : 64 * table.version->tags.size());
-      if (!request.runs.empty() && (request.rows >= options_.batch_rows || bytes_left <= head)) return true;
+      if (!request.runs.empty() && (request.keys >= options_.batch_rows || bytes_left <= head)) return true;
       bytes_left -= std::min(head, bytes_left);
-      std::uint32_t rows = piece(table, run.begin + at_.row, run.end, options_.batch_rows - request.rows, bytes_left);
-      if (rows == 0) {
+      if (at_.row == at_.stretch) begin_stretch(table, run);
+      Piece piece = cut(table, run, options_.batch_rows - request.keys, bytes_left);
+      if (piece.rows == 0) {
         if (!request.runs.empty()) return true;
-        rows = 1;  // one row larger than the limit goes alone
+        piece = {1, 1};  // one row larger than the limit goes alone
       }
       request.version = table.version;
       request.addressing = wanted;
-      request.runs.push_back({run.child, run.begin + at_.row, run.begin + at_.row + rows});
-      request.rows += rows;
-      at_.row += rows;
+      const auto begin = run.begin + at_.row;
+      request.runs.push_back({run.child, begin, begin + piece.rows, piece.keys, run.ordered});
+      request.rows += piece.rows;
+      request.keys += piece.keys;
+      at_.row += piece.rows;
       if (run.begin + at_.row < run.end) return true;  // each child table once a request
       ++at_.run;
       at_.row = 0;
+      at_.stretch = 0;
     }
     at_.run = 0;
     if (++at_.pass == 3) {
@@ -167,15 +192,6 @@ bool RequestPlanner::next(Request& request) {
     if (!request.runs.empty()) return true;
   }
   return false;
-}
-
-std::int64_t to_unit(std::int64_t time, data::Precision from, data::Precision to) noexcept {
-  if (from == to) return time;
-  const std::int64_t have = data::units_per_second(from);
-  const std::int64_t want = data::units_per_second(to);
-  if (want > have) return time * (want / have);
-  const std::int64_t factor = have / want;
-  return time / factor - (time % factor < 0 ? 1 : 0);
 }
 
 Built RequestBuilder::build(const Request& request, wire::Stmt2Encoder& encoder) {
@@ -215,18 +231,11 @@ void RequestBuilder::put_tags(const Request& request, const data::ChildTable& ch
   }
 }
 
-RequestBuilder::Cell RequestBuilder::cell_of(const RowRef& ref, std::size_t column) const noexcept {
-  const auto slot = ref.shape->slot_of(column);
-  if (slot == schema::kNoSlot) return {CellState::not_given, 0};
-  if (ref.shape->nullable && data::Shape::is_null(*ref.row, ref.shape->columns.size(), slot))
-    return {CellState::null, 0};
-  return {CellState::value, ref.row->slots()[slot]};
-}
-
-bool RequestBuilder::in_order(const Run& run) {
-  const auto rows = window_.rows().subspan(run.begin, run.size());
+// Fills times_ with what is left of the rows when equal keys, which stand together, are joined. True if any were: then
+// groups_ tells which.
+bool RequestBuilder::find_groups(std::span<const RowRef> rows, const schema::TableVersion& version, Built& built) {
   times_.resize(rows.size());
-  bool ordered = true;
+  bool rising = true;
   // The rows of a run lie far apart: fetched ahead here, they are in the cache when the columns are read.
   constexpr std::size_t kAhead = 12;
   for (std::size_t i = 0; i < rows.size(); ++i) {
@@ -236,101 +245,64 @@ bool RequestBuilder::in_order(const Run& run) {
       __builtin_prefetch(ahead + 64);
     }
     times_[i] = to_database(rows[i].row->time);
-    ordered &= i == 0 || times_[i] > times_[i - 1];
+    rising &= i == 0 || times_[i] > times_[i - 1];
   }
-  return ordered;
-}
-
-void RequestBuilder::sort_and_join(const Request& request, const Run& run, Built& built) {
-  const auto rows = window_.rows().subspan(run.begin, run.size());
-  sorted_.assign(rows.begin(), rows.end());
-  const auto key_column = request.version->composite_key;
-  const auto compare_key = [&](const RowRef& a, const RowRef& b) {
-    if (key_column == schema::kNoSlot) return 0;
-    const Cell left = cell_of(a, key_column);
-    const Cell right = cell_of(b, key_column);
-    if (left.state != CellState::value || right.state != CellState::value)
-      return static_cast<int>(left.state) - static_cast<int>(right.state);
-    if (data::is_variable(request.version->columns[key_column].type))
-      return data::text_of(left.slot).compare(data::text_of(right.slot));
-    return left.slot < right.slot ? -1 : left.slot > right.slot ? 1 : 0;
-  };
-  std::stable_sort(sorted_.begin(), sorted_.end(), [&](const RowRef& a, const RowRef& b) {
-    const auto left = to_database(a.row->time);
-    const auto right = to_database(b.row->time);
-    return left != right ? left < right : compare_key(a, b) < 0;
-  });
+  if (rising) return false;
   groups_.clear();
-  times_.clear();
-  for (std::uint32_t i = 0; i < sorted_.size(); ++i) {
-    const auto time = to_database(sorted_[i].row->time);
-    if (!times_.empty() && times_.back() == time && compare_key(sorted_[groups_.back()], sorted_[i]) == 0) {
-      built.merged_parts.push_back(sorted_[i].part);
+  std::size_t count = 0;
+  for (std::uint32_t i = 0; i < rows.size(); ++i) {
+    if (count > 0 && times_[count - 1] == times_[i] && compare_composite(rows[groups_.back()], rows[i], version) == 0) {
+      built.merged_parts.push_back(rows[i].part);
       continue;
     }
-    times_.push_back(time);
+    times_[count++] = times_[i];
     groups_.push_back(i);
   }
-  groups_.push_back(static_cast<std::uint32_t>(sorted_.size()));
-  if (data::units_per_second(unit_) <= data::units_per_second(precision_)) return;
-  // Rows of a group that differ in the input's own unit were joined only because the database is coarser.
+  groups_.push_back(static_cast<std::uint32_t>(rows.size()));
+  times_.resize(count);
+  if (count == rows.size()) return false;
+  if (data::units_per_second(unit_) > data::units_per_second(precision_)) count_by_precision(rows, built);
+  return true;
+}
+
+// Rows of a group that differ in the input's own unit were joined only because the database is coarser.
+void RequestBuilder::count_by_precision(std::span<const RowRef> rows, Built& built) {
   std::vector<std::int64_t> times;
   for (std::size_t g = 0; g + 1 < groups_.size(); ++g) {
     if (groups_[g + 1] - groups_[g] < 2) continue;
     times.clear();
-    for (auto i = groups_[g]; i < groups_[g + 1]; ++i) times.push_back(sorted_[i].row->time);
+    for (auto i = groups_[g]; i < groups_[g + 1]; ++i) times.push_back(rows[i].row->time);
     std::sort(times.begin(), times.end());
     built.by_precision += static_cast<std::uint32_t>(std::unique(times.begin(), times.end()) - times.begin() - 1);
   }
 }
 
-template <class CellAt>
-void RequestBuilder::put_column(const data::Column& column, std::uint32_t rows, const CellAt& cell_at,
-                                wire::Stmt2Encoder& encoder) {
-  bool any_value = false;
-  bool any_null = false;
-  std::size_t bytes = 0;
-  // DECIMAL128 stands behind a pointer; the others of a fixed size in the slot itself.
-  const bool decimal = column.type == data::Type::decimal64 || column.type == data::Type::decimal128;
-  const std::size_t size = data::fixed_size(column.type);
-  for (std::uint32_t i = 0; i < rows; ++i) {
-    const Cell cell = cell_at(i);
-    any_null |= cell.state == CellState::null;
-    if (cell.state != CellState::value) continue;
-    any_value = true;
-    if (size == 0) bytes += data::text_of(cell.slot).size();
-  }
-  if (!any_value && !any_null) {
-    encoder.absent_column(column.type, rows);
+// Spreads the rows over states_ and slots_, row by row in input order, so that what comes later wins.
+void RequestBuilder::stage_rows(std::span<const RowRef> rows, bool joined, std::size_t columns, std::size_t count) {
+  states_.assign(columns * count, static_cast<std::uint8_t>(CellState::not_given));
+  slots_.resize(columns * count);
+  std::uint8_t* const states = states_.data();
+  data::Slot* const slots = slots_.data();
+  const auto stage = [=](const RowRef& ref, std::size_t at) {
+    const std::uint16_t* const given = ref.shape->columns.data();
+    const std::size_t fields = ref.shape->columns.size();
+    const data::Slot* const from = ref.row->slots();
+    for (std::size_t s = 0; s < fields; ++s) {
+      const std::size_t cell = given[s] * count + at;
+      states[cell] = static_cast<std::uint8_t>(CellState::value);
+      slots[cell] = from[s];
+    }
+    if (!ref.shape->nullable) return;
+    for (std::size_t s = 0; s < fields; ++s)
+      if (data::Shape::is_null(*ref.row, fields, s))
+        states[given[s] * count + at] = static_cast<std::uint8_t>(CellState::null);
+  };
+  if (!joined) {
+    for (std::size_t i = 0; i < count; ++i) stage(rows[i], i);
     return;
   }
-  if (size == 0) {
-    const auto out = encoder.variable_column(column.type, rows, bytes);
-    char* data = out.data;
-    for (std::uint32_t i = 0; i < rows; ++i) {
-      const Cell cell = cell_at(i);
-      out.state[i] = static_cast<std::uint8_t>(cell.state);
-      const auto value = cell.state == CellState::value ? data::text_of(cell.slot) : std::string_view();
-      if (!value.empty()) std::memcpy(data, value.data(), value.size());
-      data += value.size();
-      wire::store(out.lengths + 4 * std::size_t{i}, static_cast<std::int32_t>(value.size()));
-    }
-    return;
-  }
-  const auto out = decimal ? encoder.decimal_column(column.type, rows) : encoder.fixed_column(column.type, rows);
-  for (std::uint32_t i = 0; i < rows; ++i) {
-    Cell cell = cell_at(i);
-    out.state[i] = static_cast<std::uint8_t>(cell.state);
-    char* const slot = out.values + size * i;
-    if (cell.state != CellState::value) {
-      std::memset(slot, 0, size);
-      continue;
-    }
-    if (column.type == data::Type::timestamp)
-      cell.slot = data::slot_of(to_database(static_cast<std::int64_t>(cell.slot)));
-    if (column.type == data::Type::decimal128) std::memcpy(slot, reinterpret_cast<const char*>(cell.slot), size);
-    else std::memcpy(slot, &cell.slot, size);
-  }
+  for (std::size_t g = 0; g < count; ++g)
+    for (auto i = groups_[g]; i < groups_[g + 1]; ++i) stage(rows[i], g);
 }
 
 namespace {
@@ -339,60 +311,105 @@ namespace {
 template <class T>
 void put_fixed(const RowRef* rows, std::uint32_t count, std::uint16_t slot, wire::FixedColumn out) {
   std::memset(out.state, 0, count);
-  for (std::uint32_t i = 0; i < count; ++i) {
-    const auto value = static_cast<T>(rows[i].row->slots()[slot]);
-    std::memcpy(out.values + sizeof(T) * i, &value, sizeof(T));
-  }
+  for (std::uint32_t i = 0; i < count; ++i)
+    wire::store(out.values + sizeof(T) * i, static_cast<T>(rows[i].row->slots()[slot]));
+}
+
+template <class T>
+void put_cells(const std::uint8_t* states, const data::Slot* slots, std::uint32_t count, wire::FixedColumn out) {
+  std::memcpy(out.state, states, count);
+  for (std::uint32_t i = 0; i < count; ++i)
+    wire::store(out.values + sizeof(T) * i, states[i] == 0 ? static_cast<T>(slots[i]) : T{0});
 }
 
 }  // namespace
 
+void RequestBuilder::put_staged(const data::Column& column, std::size_t at, std::uint32_t count,
+                                wire::Stmt2Encoder& encoder) {
+  static_assert(static_cast<int>(CellState::value) == 0);
+  const std::uint8_t* const states = states_.data() + at * count;
+  data::Slot* const slots = slots_.data() + at * count;
+  if (std::all_of(states, states + count,
+                  [](std::uint8_t state) { return state == static_cast<std::uint8_t>(CellState::not_given); })) {
+    encoder.absent_column(column.type, count);
+    return;
+  }
+  if (data::is_variable(column.type)) {
+    std::size_t bytes = 0;
+    for (std::uint32_t i = 0; i < count; ++i)
+      if (states[i] == 0) bytes += data::text_of(slots[i]).size();
+    const auto out = encoder.variable_column(column.type, count, bytes);
+    std::memcpy(out.state, states, count);
+    char* data = out.data;
+    for (std::uint32_t i = 0; i < count; ++i) {
+      const auto value = states[i] == 0 ? data::text_of(slots[i]) : std::string_view();
+      if (!value.empty()) std::memcpy(data, value.data(), value.size());
+      data += value.size();
+      wire::store(out.lengths + 4 * std::size_t{i}, static_cast<std::int32_t>(value.size()));
+    }
+    return;
+  }
+  if (column.type == data::Type::decimal128) {  // stands behind a pointer
+    const auto out = encoder.decimal_column(column.type, count);
+    std::memcpy(out.state, states, count);
+    for (std::uint32_t i = 0; i < count; ++i) {
+      if (states[i] == 0) std::memcpy(out.values + 16 * std::size_t{i}, reinterpret_cast<const char*>(slots[i]), 16);
+      else std::memset(out.values + 16 * std::size_t{i}, 0, 16);
+    }
+    return;
+  }
+  if (column.type == data::Type::timestamp && unit_ != precision_) {
+    for (std::uint32_t i = 0; i < count; ++i)
+      if (states[i] == 0) slots[i] = data::slot_of(to_database(static_cast<std::int64_t>(slots[i])));
+  }
+  const auto out = column.type == data::Type::decimal64 ? encoder.decimal_column(column.type, count)
+                                                        : encoder.fixed_column(column.type, count);
+  switch (data::fixed_size(column.type)) {
+    case 1: put_cells<std::uint8_t>(states, slots, count, out); break;
+    case 2: put_cells<std::uint16_t>(states, slots, count, out); break;
+    case 4: put_cells<std::uint32_t>(states, slots, count, out); break;
+    default: put_cells<std::uint64_t>(states, slots, count, out); break;
+  }
+}
+
 void RequestBuilder::put_run(const Request& request, const Run& run, wire::Stmt2Encoder& encoder, Built& built) {
   const auto& columns = request.version->columns;
-  unit_ = window_.chunk_of(window_.rows()[run.begin]).rows.time_unit();
-  const bool joined = !in_order(run);
-  if (joined) sort_and_join(request, run, built);
+  const auto rows = std::span<const RowRef>(window_.rows()).subspan(run.begin, run.size());
+  unit_ = window_.chunk_of(rows.front()).rows.time_unit();
+  const bool joined = find_groups(rows, *request.version, built);
   const auto count = static_cast<std::uint32_t>(times_.size());
   const auto times = encoder.fixed_column(data::Type::timestamp, count);
   std::memset(times.state, 0, count);
   std::memcpy(times.values, times_.data(), count * sizeof(std::int64_t));
 
-  if (joined) {
-    const auto merged_cell = [&](std::uint32_t row, std::size_t column) {
-      for (auto at = groups_[row + 1]; at-- > groups_[row];) {
-        const Cell cell = cell_of(sorted_[at], column);
-        if (cell.state != CellState::not_given) return cell;
-      }
-      return Cell{CellState::not_given, 0};
-    };
-    for (std::size_t c = 1; c < columns.size(); ++c)
-      put_column(
-          columns[c], count, [&](std::uint32_t row) { return merged_cell(row, c); }, encoder);
+  const auto* const shape = rows[0].shape;
+  const auto direct = [&](std::uint16_t index) {
+    const auto type = columns[index].type;
+    return !data::is_variable(type) && type != data::Type::decimal64 && type != data::Type::decimal128 &&
+           !(type == data::Type::timestamp && unit_ != precision_);
+  };
+  const bool uniform = !joined && !shape->nullable &&
+                       std::all_of(rows.begin(), rows.end(), [&](const RowRef& ref) { return ref.shape == shape; }) &&
+                       std::all_of(shape->columns.begin(), shape->columns.end(), direct);
+  if (!uniform) {
+    stage_rows(rows, joined, columns.size(), count);
+    for (std::size_t c = 1; c < columns.size(); ++c) put_staged(columns[c], c, count, encoder);
     return;
   }
-  const RowRef* const rows = window_.rows().data() + run.begin;
-  const auto* const shape = rows[0].shape;
-  const bool uniform =
-      !shape->nullable && std::all_of(rows, rows + count, [&](const RowRef& ref) { return ref.shape == shape; });
   for (std::size_t c = 1; c < columns.size(); ++c) {
-    const auto& column = columns[c];
-    // Times come in the rows' unit.
-    if (uniform && !(column.type == data::Type::timestamp && unit_ != precision_)) {
-      const auto slot = shape->slot_of(c);
-      if (slot == schema::kNoSlot) {
-        encoder.absent_column(column.type, count);
-        continue;
-      }
-      switch (column.type == data::Type::decimal64 ? 0 : data::fixed_size(column.type)) {
-        case 1: put_fixed<std::uint8_t>(rows, count, slot, encoder.fixed_column(column.type, count)); continue;
-        case 2: put_fixed<std::uint16_t>(rows, count, slot, encoder.fixed_column(column.type, count)); continue;
-        case 4: put_fixed<std::uint32_t>(rows, count, slot, encoder.fixed_column(column.type, count)); continue;
-        case 8: put_fixed<std::uint64_t>(rows, count, slot, encoder.fixed_column(column.type, count)); continue;
-        default: break;
-      }
+    const auto type = columns[c].type;
+    const auto slot = shape->slot_of(c);
+    if (slot == schema::kNoSlot) {
+      encoder.absent_column(type, count);
+      continue;
     }
-    put_column(
-        column, count, [&](std::uint32_t row) { return cell_of(rows[row], c); }, encoder);
+    const auto out = encoder.fixed_column(type, count);
+    switch (data::fixed_size(type)) {
+      case 1: put_fixed<std::uint8_t>(rows.data(), count, slot, out); break;
+      case 2: put_fixed<std::uint16_t>(rows.data(), count, slot, out); break;
+      case 4: put_fixed<std::uint32_t>(rows.data(), count, slot, out); break;
+      default: put_fixed<std::uint64_t>(rows.data(), count, slot, out); break;
+    }
   }
 }
 

@@ -6,14 +6,12 @@
 #include <vector>
 
 #include "data/types.h"
+#include "sink/run_order.h"
 #include "sink/window.h"
 #include "sink/writer.h"
 #include "wire/stmt2.h"
 
 namespace penstock::sink {
-
-/// A time in another unit; a coarser one is rounded down.
-std::int64_t to_unit(std::int64_t time, data::Precision from, data::Precision to) noexcept;
 
 /// How a request addresses its child tables.
 enum class Addressing : std::uint8_t {
@@ -22,22 +20,24 @@ enum class Addressing : std::uint8_t {
   quoted,    ///< INSERT INTO ? USING stb (tags) TAGS (…) (columns): for names that the other forms misread
 };
 
-/// What one request carries: runs of one super table, each child table once, and the times of a run in one unit.
+/// What one request carries: runs of one super table, each child table once, the rows of a run sorted by key and with
+/// times in one unit.
 struct Request {
   std::shared_ptr<const schema::TableVersion> version;
   Addressing addressing = Addressing::creating;
-  std::vector<Run> runs;  ///< pieces of the window's runs, in order
-  std::uint32_t rows = 0;
+  std::vector<Run> runs;   ///< pieces of the window's runs, in order
+  std::uint32_t rows = 0;  ///< of the input
+  std::uint32_t keys = 0;  ///< rows that the server gets, at most: those of equal keys are joined
   [[nodiscard]] double mean_run() const noexcept {
-    return runs.empty() ? 0 : static_cast<double>(rows) / static_cast<double>(runs.size());
+    return runs.empty() ? 0 : static_cast<double>(keys) / static_cast<double>(runs.size());
   }
 };
 
 /// The statement's text. `database` empty: the connection's.
 std::string insert_statement(const schema::TableVersion& version, Addressing addressing);
 
-/// Cuts a grouped window into requests within the limits. Children that are not known to exist come first, so that
-/// the rest of the window can do without tags.
+/// Cuts a grouped window into requests within the limits, and sorts the runs whose rows did not come in the order of
+/// their keys. Children that are not known to exist come first, so that the rest of the window can do without tags.
 class RequestPlanner {
  public:
   RequestPlanner(Window& window, const WriteOptions& options);
@@ -47,14 +47,21 @@ class RequestPlanner {
  private:
   struct Place {
     std::size_t table = 0;
-    int pass = 0;  // 0: children that may not exist, 1: known ones
+    int pass = 0;  // index in the order of addressings
     std::size_t run = 0;
-    std::uint32_t row = 0;  // rows of that run already taken
+    std::uint32_t row = 0;      // rows of that run already taken
+    std::uint32_t stretch = 0;  // rows of that run up to here are sorted and of one unit
   };
-  std::uint32_t piece(const TableRuns& table, std::uint32_t begin, std::uint32_t end, std::uint32_t rows_left,
-                      std::size_t& bytes_left) const;
+  /// A piece of a run.
+  struct Piece {
+    std::uint32_t rows = 0;
+    std::uint32_t keys = 0;
+  };
+  void begin_stretch(const TableRuns& table, const Run& run);
+  Piece cut(const TableRuns& table, const Run& run, std::uint32_t keys_left, std::size_t& bytes_left) const;
   Window& window_;
   const WriteOptions& options_;
+  RunOrder order_;
   bool mixed_units_ = false;  // the window holds sources whose times have different units
   Place at_;
   std::vector<Addressing> kind_;  // of the present table's runs, fixed when its first pass starts
@@ -74,25 +81,22 @@ class RequestBuilder {
   Built build(const Request& request, wire::Stmt2Encoder& encoder);
 
  private:
-  struct Cell {
-    wire::CellState state;
-    data::Slot slot;
-  };
   void put_tags(const Request& request, const data::ChildTable& child, wire::Stmt2Encoder& encoder);
   void put_run(const Request& request, const Run& run, wire::Stmt2Encoder& encoder, Built& built);
-  bool in_order(const Run& run);
-  void sort_and_join(const Request& request, const Run& run, Built& built);
-  [[nodiscard]] Cell cell_of(const RowRef& ref, std::size_t column) const noexcept;
-  template <class CellAt>
-  void put_column(const data::Column& column, std::uint32_t rows, const CellAt& cell_at, wire::Stmt2Encoder& encoder);
+  bool find_groups(std::span<const RowRef> rows, const schema::TableVersion& version, Built& built);
+  void count_by_precision(std::span<const RowRef> rows, Built& built);
+  void stage_rows(std::span<const RowRef> rows, bool joined, std::size_t columns, std::size_t count);
+  void put_staged(const data::Column& column, std::size_t at, std::uint32_t count, wire::Stmt2Encoder& encoder);
   [[nodiscard]] std::int64_t to_database(std::int64_t time) const noexcept { return to_unit(time, unit_, precision_); }
 
   Window& window_;
   const data::Precision precision_;
-  data::Precision unit_ = data::Precision::nanoseconds;  // of the rows' times
+  data::Precision unit_ = data::Precision::nanoseconds;  // of the present run's times
   std::vector<std::int64_t> times_;                      // of the present run, in the database's precision
-  std::vector<RowRef> sorted_;                           // the present run by key, input order kept among equals
-  std::vector<std::uint32_t> groups_;                    // [output rows + 1] into sorted_
+  std::vector<std::uint32_t> groups_;                    // [times + 1] where the rows of each begin
+  // Cells of the present run, column by column, for runs whose rows do not all give the same fields.
+  std::vector<std::uint8_t> states_;  // CellState
+  std::vector<data::Slot> slots_;     // where the state is value
   std::string name_;
   std::string tag_text_;
 };

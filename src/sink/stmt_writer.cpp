@@ -256,7 +256,7 @@ void StmtWriter::deliver(Request request, std::optional<Failure> failure) {
           // A request without an answer may still be carried out: time for that before it is repeated, so that it does
           // not overtake later ones.
           if (unanswered) session_.sleep(options_.settle);
-          if (request.rows > session_.state().throttle.batch_rows(options_.batch_rows)) {
+          if (request.keys > session_.state().throttle.batch_rows(options_.batch_rows)) {
             split(request);
             return;
           }
@@ -356,20 +356,23 @@ void StmtWriter::split(const Request& request) {
     half.version = request.version;
     half.addressing = request.addressing;
   }
+  const auto give = [&](Request& half, const Run& run) {
+    half.runs.push_back(run);
+    half.rows += run.size();
+    half.keys += run.keys;
+  };
   if (request.runs.size() > 1) {
     const std::size_t middle = request.runs.size() / 2;
-    for (std::size_t i = 0; i < request.runs.size(); ++i) {
-      Request& half = halves[i >= middle];
-      half.runs.push_back(request.runs[i]);
-      half.rows += request.runs[i].size();
-    }
+    for (std::size_t i = 0; i < request.runs.size(); ++i) give(halves[i >= middle], request.runs[i]);
   } else {
-    const Run& run = request.runs[0];
-    const std::uint32_t middle = run.begin + run.size() / 2;
-    halves[0].runs.push_back({run.child, run.begin, middle});
-    halves[1].runs.push_back({run.child, middle, run.end});
-    halves[0].rows = halves[0].runs[0].size();
-    halves[1].rows = halves[1].runs[0].size();
+    Run left = request.runs[0];
+    Run right = left;
+    left.end = right.begin = left.begin + left.size() / 2;
+    // Where keys are not joined evenly, a half may have more than this.
+    left.keys = std::min(left.size(), (request.keys + 1) / 2);
+    right.keys = std::min(right.size(), (request.keys + 1) / 2);
+    give(halves[0], left);
+    give(halves[1], right);
   }
   for (auto& half : halves) deliver(std::move(half), std::nullopt);
 }

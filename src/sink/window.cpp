@@ -12,7 +12,8 @@ std::uint32_t Window::local_child(std::uint32_t id) {
   if (local == kNone) [[unlikely]] {
     local = static_cast<std::uint32_t>(children_.size());
     local_of_[at] = local;
-    children_.push_back({&registry_.child(id), 0, 0});
+    auto& child = children_.emplace_back();
+    child.id = id;
   }
   return local;
 }
@@ -21,7 +22,11 @@ void Window::add(Part part) {
   for (const data::Row* row : part.rows) {
     if (row->shape == data::kRefusedShape) [[unlikely]]
       continue;
-    ++children_[local_child(row->child)].count;
+    auto& child = children_[local_child(row->child)];
+    // The first row of all times is no disorder.
+    if (row->time <= child.last_time && child.count > 0) child.disordered = 1;
+    child.last_time = row->time;
+    ++child.count;
     ++row_count_;
   }
   for (const auto& version : part.chunk->versions) {
@@ -39,8 +44,8 @@ void Window::group() {
   // Children of one super table stand together, tables and children in order of first appearance.
   std::vector<std::vector<std::uint32_t>> members(versions_.size());
   for (std::size_t i = 0; i < children_.size(); ++i) {
-    const auto found = std::find_if(versions_.begin(), versions_.end(),
-                                    [&](const auto& v) { return v->ref == children_[i].child->table; });
+    const auto* const ref = registry_.child(children_[i].id).table;
+    const auto found = std::find_if(versions_.begin(), versions_.end(), [&](const auto& v) { return v->ref == ref; });
     members[static_cast<std::size_t>(found - versions_.begin())].push_back(static_cast<std::uint32_t>(i));
   }
   std::uint32_t at = 0;
@@ -50,9 +55,11 @@ void Window::group() {
     table.version = versions_[t];
     table.runs.reserve(members[t].size());
     for (const auto i : members[t]) {
-      children_[i].at = at;
-      table.runs.push_back({children_[i].child, at, at + children_[i].count});
-      at += children_[i].count;
+      auto& child = children_[i];
+      const std::uint32_t count = child.count;
+      table.runs.push_back({&registry_.child(child.id), at, at + count, count, child.disordered == 0});
+      child.count = at & 0x7FFFFFFF;
+      at += count;
     }
   }
   rows_.resize(row_count_);
@@ -61,13 +68,15 @@ void Window::group() {
     for (const data::Row* row : parts_[p].rows) {
       if (row->shape == data::kRefusedShape) [[unlikely]]
         continue;
-      rows_[children_[local_of_[row->child / lanes_]].at++] = {row, shapes[row->shape].resolved, p};
+      auto& child = children_[local_of_[row->child / lanes_]];
+      rows_[child.count] = {row, shapes[row->shape].resolved, p};
+      ++child.count;
     }
   }
 }
 
 void Window::clear() {
-  for (const auto& child : children_) local_of_[child.child->id / lanes_] = kNone;
+  for (const auto& child : children_) local_of_[child.id / lanes_] = kNone;
   children_.clear();
   rows_.clear();
   tables_.clear();

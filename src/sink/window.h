@@ -43,11 +43,13 @@ struct RowRef {
   std::uint32_t part = 0;  ///< index of its part in the window
 };
 
-/// Rows of one child table: [begin, end) in Window::rows(), in input order.
+/// Rows of one child table: [begin, end) in Window::rows().
 struct Run {
   data::ChildTable* child = nullptr;
   std::uint32_t begin = 0;
   std::uint32_t end = 0;
+  std::uint32_t keys = 0;  ///< of a request's run: rows that are left when equal keys are joined, at most
+  bool ordered = true;     ///< the rows' own times rise from each to the next
   [[nodiscard]] std::uint32_t size() const noexcept { return end - begin; }
 };
 
@@ -76,6 +78,8 @@ class Window {
   /// Sorts the rows into runs with a stable counting sort. Call once, after the last add().
   void group();
   [[nodiscard]] std::span<const RowRef> rows() const noexcept { return rows_; }
+  /// The same for whoever sorts runs: rows may be exchanged within a run.
+  [[nodiscard]] std::span<RowRef> rows() noexcept { return rows_; }
   [[nodiscard]] std::vector<TableRuns>& tables() noexcept { return tables_; }
 
   /// Rows of the parts in input order, without grouping, for writers that forward text.
@@ -105,10 +109,12 @@ class Window {
   void clear();
 
  private:
+  // Looked up for every row: small.
   struct Child {
-    data::ChildTable* child = nullptr;
-    std::uint32_t count = 0;
-    std::uint32_t at = 0;  ///< where its next row goes while sorting
+    std::int64_t last_time = INT64_MIN;
+    std::uint32_t id = 0;
+    std::uint32_t count : 31 = 0;  // while sorting: where its next row goes
+    std::uint32_t disordered : 1 = 0;
   };
   static constexpr std::uint32_t kNone = 0xFFFFFFFF;
   std::uint32_t local_child(std::uint32_t id);

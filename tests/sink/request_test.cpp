@@ -218,10 +218,11 @@ TEST(RequestBuilder, WritesWhatRowByRowInsertionWouldStore) {
     Request request;
     std::size_t rows = 0, merged = 0, bound = 0;
     while (planner.next(request)) {
-      EXPECT_LE(request.rows, options.batch_rows);
+      EXPECT_LE(request.keys, options.batch_rows);
       const auto built = builder.build(request, encoder);
       const auto applied = apply(request, encoder, got);
       EXPECT_EQ(applied.rows + built.merged_parts.size(), request.rows);
+      EXPECT_LE(applied.rows, request.keys);
       EXPECT_LE(built.by_precision, built.merged_parts.size());
       EXPECT_TRUE(request.rows == 1 || applied.bytes < options.batch_bytes + 300) << applied.bytes;
       rows += request.rows;
@@ -261,8 +262,9 @@ TEST(RequestBuilder, JoinsByTheCompositeKeyToo) {
     window.add(TestRun::part(run.chunk(rows)));
     window.group();
     WriteOptions options;
+    options.precision = Precision::nanoseconds;
     RequestPlanner planner(window, options);
-    RequestBuilder builder(window, Precision::nanoseconds);
+    RequestBuilder builder(window, options.precision);
     wire::Stmt2Encoder encoder;
     Request request;
     ASSERT_TRUE(planner.next(request));
@@ -285,8 +287,9 @@ TEST(RequestBuilder, CountsWhatOnlyTheDatabasesPrecisionJoined) {
                                       {"a", 0, {whole("f", 5)}}})));
   window.group();
   WriteOptions options;
+  options.precision = Precision::milliseconds;
   RequestPlanner planner(window, options);
-  RequestBuilder builder(window, Precision::milliseconds);
+  RequestBuilder builder(window, options.precision);
   wire::Stmt2Encoder encoder;
   Request request;
   ASSERT_TRUE(planner.next(request));
@@ -315,8 +318,9 @@ TEST(RequestBuilder, ConvertsEachRowFromTheUnitOfItsOwnSource) {
   }
   window.group();
   WriteOptions options;
+  options.precision = Precision::microseconds;
   RequestPlanner planner(window, options);
-  RequestBuilder builder(window, Precision::microseconds);
+  RequestBuilder builder(window, options.precision);
   wire::Stmt2Encoder encoder;
   Request request;
   while (planner.next(request)) {
@@ -436,6 +440,38 @@ TEST(RequestPlanner, KeepsEveryLimitAndTheOrderOfEachChild) {
     }
     EXPECT_EQ(total, rows.size());
   }
+}
+
+// As databases export: all of a field, then all of the next. More rows than a request holds, but not more keys.
+TEST(RequestPlanner, FieldsOfARowThatCameFarApartAreJoinedInOneRequest) {
+  constexpr std::int64_t kTimes = 3'000;
+  constexpr int kFields = 10;
+  TestRun run;
+  std::vector<TestRow> rows;
+  for (int f = 0; f < kFields; ++f)
+    for (std::int64_t t = 0; t < kTimes; ++t)
+      rows.push_back({"a", t, {whole("f" + std::to_string(f), t * kFields + f)}});
+  Window window(run.registry, 1);
+  window.add(TestRun::part(run.chunk(rows)));
+  window.group();
+  WriteOptions options;
+  options.precision = Precision::nanoseconds;
+  options.batch_rows = kTimes;
+  RequestPlanner planner(window, options);
+  RequestBuilder builder(window, options.precision);
+  wire::Stmt2Encoder encoder;
+  Request request;
+  ASSERT_TRUE(planner.next(request));
+  EXPECT_EQ(request.rows, kTimes * kFields);
+  EXPECT_EQ(request.keys, kTimes);
+  const auto built = builder.build(request, encoder);
+  EXPECT_EQ(built.merged_parts.size(), static_cast<std::size_t>(kTimes * (kFields - 1)));
+  Store got;
+  EXPECT_EQ(apply(request, encoder, got).rows, static_cast<std::size_t>(kTimes));
+  for (std::int64_t t = 0; t < kTimes; t += 499)
+    for (int f = 0; f < kFields; ++f)
+      EXPECT_EQ((got["a"][{t, ""}]["f" + std::to_string(f)]), cell_text(whole("f", t * kFields + f)));
+  EXPECT_FALSE(planner.next(request));
 }
 
 TEST(MemoryCatalog, IsAnEmptyDatabase) {
