@@ -1,7 +1,6 @@
 #include "io/detail/byte_source.h"
 
 #include <lz4frame.h>
-#include <zlib.h>
 #include <zstd.h>
 #include <zstd_errors.h>
 
@@ -12,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "io/detail/decoder.h"
 
 namespace penstock::io::detail {
 namespace {
@@ -33,66 +33,6 @@ class PlainSource final : public ByteSource {
 
  private:
   RawInput& input_;
-};
-
-/// The loop that all decoders share: feed, collect, tell the end of the data from its breaking off.
-class Decoder : public ByteSource {
- public:
-  ReadResult read(char* to, std::size_t most, const Wait& wait) final {
-    while (true) {
-      if (!input_.available().empty() || output_waits_) {
-        const std::size_t bytes = step(to, most);
-        output_waits_ = bytes == most;
-        check_ratio(bytes);
-        if (bytes > 0) return {ReadState::data, bytes};
-      }
-      if (!input_.available().empty()) continue;
-      const ReadResult more = input_.refill(wait);
-      if (more.state == ReadState::data) continue;
-      if (more.state == ReadState::end && in_frame_) {
-        fail("the compressed data breaks off behind byte " + std::to_string(input_.position()) +
-             "; the file is not complete, copy it again");
-      }
-      return more;
-    }
-  }
-
- protected:
-  Decoder(RawInput& input, const char* format, std::uint64_t max_ratio)
-      : input_(input), start_(input.position()), max_ratio_(max_ratio), format_(format) {}
-
-  /// Consumes some input and writes at most `most` bytes; returns how many. Makes progress or throws.
-  virtual std::size_t step(char* to, std::size_t most) = 0;
-
-  [[noreturn]] void fail(const std::string& why) const {
-    throw Error(Errc::io, "cannot decompress '" + printable(input_.file().name(), 400) + "' (" + format_ + "): " + why);
-  }
-  [[noreturn]] void corrupt(const std::string& why) const {
-    fail(why + " near byte " + std::to_string(input_.position()) +
-         " of the compressed data; the file is damaged, copy or make it again");
-  }
-
-  RawInput& input_;
-  bool in_frame_ = false;  ///< the end of the input here would be too early
-
- private:
-  // A few bytes that inflate to terabytes would keep a load busy for days: nobody means that.
-  void check_ratio(std::size_t bytes) {
-    produced_ += bytes;
-    if (max_ratio_ == 0 || produced_ <= kUnsuspicious) return;
-    const std::uint64_t consumed = std::max<std::uint64_t>(1, input_.position() - start_);
-    if (produced_ / max_ratio_ <= consumed) return;
-    fail("it inflates to more than " + std::to_string(max_ratio_) + " times its size (" + std::to_string(produced_) +
-         " bytes came out of " + std::to_string(consumed) +
-         "): a decompression bomb? If the data is what it should be, load it with a larger --max-ratio (0: any)");
-  }
-
-  static constexpr std::uint64_t kUnsuspicious = std::uint64_t{256} << 20;
-  const std::uint64_t start_;
-  const std::uint64_t max_ratio_;
-  std::uint64_t produced_ = 0;
-  const char* const format_;
-  bool output_waits_ = false;  ///< the last step filled its room: the library may hold more
 };
 
 class ZstdSource final : public Decoder {
@@ -156,59 +96,6 @@ class Lz4Source final : public Decoder {
   std::size_t wanted_ = kFrameStart;
 };
 
-class GzipSource final : public Decoder {
- public:
-  GzipSource(RawInput& input, std::uint64_t max_ratio) : Decoder(input, "gzip", max_ratio) {
-    if (inflateInit2(&stream_, 15 + 16) != Z_OK) fail("out of memory");
-  }
-  ~GzipSource() override { inflateEnd(&stream_); }
-  GzipSource(const GzipSource&) = delete;
-  GzipSource& operator=(const GzipSource&) = delete;
-
- protected:
-  std::size_t step(char* to, std::size_t most) override {
-    std::string_view ready = input_.available();
-    if (!in_frame_) {
-      if (ready.empty()) return 0;
-      if (members_ > 0 && ready[0] == '\0') {  // tapes and some tools fill up the last block with zeros
-        padding_ = true;
-        const std::size_t zeros = std::min(ready.find_first_not_of('\0'), ready.size());
-        input_.consume(zeros);
-        return 0;
-      }
-      if (padding_) corrupt("there is something other than zeros behind the end of the data");
-      in_frame_ = true;
-      inflateReset(&stream_);
-    }
-    // A damaged file is reported near the damage, as zlib takes what it is given whole.
-    ready = ready.substr(0, 64 * 1024);
-    stream_.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(ready.data()));  // zlib does not write to it
-    stream_.avail_in = static_cast<uInt>(ready.size());
-    stream_.next_out = reinterpret_cast<Bytef*>(to);
-    const auto room = static_cast<uInt>(std::min<std::size_t>(most, 1U << 30));
-    stream_.avail_out = room;
-    if (failure_.empty()) {
-      const int code = inflate(&stream_, Z_NO_FLUSH);
-      input_.consume(ready.size() - stream_.avail_in);
-      if (code == Z_STREAM_END) {
-        in_frame_ = false;
-        ++members_;
-      } else if (code != Z_OK && code != Z_BUF_ERROR) {
-        failure_ = stream_.msg != nullptr ? stream_.msg : code == Z_MEM_ERROR ? "out of memory" : "wrong data";
-      }
-    }
-    const std::size_t bytes = room - stream_.avail_out;
-    if (!failure_.empty() && bytes == 0) corrupt(failure_);
-    return bytes;
-  }
-
- private:
-  z_stream stream_{};
-  std::size_t members_ = 0;
-  bool padding_ = false;
-  std::string failure_;  ///< to be thrown once what was decoded before it has been taken
-};
-
 std::string_view view(const char* bytes, std::size_t size) { return {bytes, size}; }
 
 [[noreturn]] void advise(const std::string& name, const char* format, const char* command) {
@@ -264,7 +151,7 @@ Compression guess_compression(std::string_view first, const std::string& name) {
 std::unique_ptr<ByteSource> make_source(Compression compression, RawInput& input, std::uint64_t max_ratio) {
   switch (compression) {
     case Compression::zstd: return std::make_unique<ZstdSource>(input, max_ratio);
-    case Compression::gzip: return std::make_unique<GzipSource>(input, max_ratio);
+    case Compression::gzip: return make_gzip_source(input, max_ratio);
     case Compression::lz4: return std::make_unique<Lz4Source>(input, max_ratio);
     case Compression::none: break;
   }
