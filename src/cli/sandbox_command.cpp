@@ -23,6 +23,7 @@ struct SandboxFlags {
   std::string password_file;
   bool log = false;
   std::uint64_t canned_rows = 0;
+  bool discard = false;
 };
 
 int serve(const SandboxFlags& flags) {
@@ -42,7 +43,12 @@ int serve(const SandboxFlags& flags) {
   if (options.address.size() > 2 && options.address.front() == '[')
     options.address = options.address.substr(1, options.address.size() - 2);
   options.port = static_cast<std::uint16_t>(port);
+  if (flags.discard && !flags.directory.empty())
+    throw Error(Errc::config, fmt::format("--discard keeps no rows, so DIRECTORY '{}' would hold none: leave one of "
+                                          "them out",
+                                          flags.directory));
   options.engine.directory = flags.directory;
+  options.engine.discard_rows = flags.discard;
   options.engine.user = flags.user;
   options.engine.password = secret("PENSTOCK_SANDBOX_PASSWORD", flags.password_file).value_or("taosdata");
   options.log = flags.log;
@@ -50,8 +56,10 @@ int serve(const SandboxFlags& flags) {
   std::stop_source stop;
   const SignalGuard signals(stop);
   sandbox::Server server(options);
-  fmt::print("sandbox listens on {}:{} and keeps its data {}; stop it with Ctrl-C\n", options.address, server.port(),
-             flags.directory.empty() ? "in memory" : "in " + flags.directory);
+  fmt::print("sandbox listens on {}:{} and {}; stop it with Ctrl-C\n", options.address, server.port(),
+             flags.discard             ? "throws all rows away"
+             : flags.directory.empty() ? "keeps its data in memory"
+                                       : "keeps its data in " + flags.directory);
   fmt::print("It is for first tries and tests, no database for production. A DSN for it: ws://{}:{}/DATABASE\n",
              options.address, server.port());
   std::fflush(stdout);
@@ -76,6 +84,8 @@ void add_sandbox_command(CLI::App& program, int& status) {
                       "File with the password (default: $PENSTOCK_SANDBOX_PASSWORD, or taosdata)");
   command->add_option("--canned-rows", flags->canned_rows,
                       "Serve `select * from canned.rows` with so many rows from memory, for benches of readers");
+  command->add_flag("--discard", flags->discard,
+                    "Check, count and throw away the rows that are inserted, for benches of writers");
   command->add_flag("--log", flags->log, "A line for each connection and refusal");
   command->callback([flags, &status] { status = serve(*flags); });
 }

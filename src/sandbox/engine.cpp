@@ -281,7 +281,8 @@ Instance::~Instance() = default;
 
 Instance::Instance(Engine::Options options)
     : subscriptions(std::make_unique<Subscriptions>(std::make_shared<ChangeSignal>())),
-      directory_(std::move(options.directory)) {
+      directory_(std::move(options.directory)),
+      rows_(options.discard_rows ? Store::Rows::discarded : Store::Rows::kept) {
   users.emplace(options.user, options.password);
   if (directory_.empty()) return;
   std::error_code error;
@@ -293,7 +294,7 @@ Instance::Instance(Engine::Options options)
   for (const auto& entry : std::filesystem::directory_iterator(directory_, error)) {
     if (entry.path().extension() != kSuffix) continue;
     const auto name = name_of_file(entry.path().stem().string());
-    auto database = std::make_shared<Database>(name, std::make_unique<Store>(entry.path()));
+    auto database = std::make_shared<Database>(name, std::make_unique<Store>(entry.path(), rows_));
     if (database->options.values.empty()) continue;  // was never finished
     number_vgroups(*database);
     databases_.emplace(name, std::move(database));
@@ -349,7 +350,7 @@ std::vector<std::shared_ptr<Database>> Instance::all() const {
 void Instance::create(const std::string& name, const DatabaseOptions& options) {
   const std::unique_lock lock(mutex_);
   if (databases_.contains(name)) refuse(0x0381, "Database already exists");
-  auto database = std::make_shared<Database>(name, std::make_unique<Store>(file_of(name)));
+  auto database = std::make_shared<Database>(name, std::make_unique<Store>(file_of(name), rows_));
   database->options = options;
   database->created = now_in(options.precision);
   database->save_options();

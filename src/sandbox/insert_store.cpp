@@ -132,7 +132,13 @@ std::int64_t store_batches(Database& database, std::vector<RowBatch>& batches, E
     for (std::size_t r = 0; r < batch.rows.size(); ++r) gathered[at->second].rows.emplace_back(&batch, r);
   }
   std::int64_t affected = 0;
+  const bool counts_only = !database.store->keeps_rows() && !changes.wanted();
   for (auto& g : gathered) {
+    if (counts_only) {
+      created.count(*g.child, static_cast<std::int64_t>(g.rows.size()));
+      affected += static_cast<std::int64_t>(g.rows.size());
+      continue;
+    }
     const auto& table = *g.child->table;
     std::vector<KeyedRow> rows;
     rows.reserve(g.rows.size());

@@ -37,6 +37,7 @@ Answer run_delete(SessionContext& context, Cursor& in) {
   });
   Answer answer;
   auto& db = **source.database;
+  if (!db.store->keeps_rows()) unsupported("DELETE with --discard");
   Store::Transaction transaction(*db.store);
   std::vector<std::int64_t> erased;
   for (const auto* const child : children) {

@@ -257,6 +257,7 @@ void scan_rows(Source& source, const Expr* where, EvalContext context, const std
     if (child->rows == 0) continue;
     set_child(source, *child, row);
     if (!all_hold(split.of_child, context)) continue;
+    if (!store.keeps_rows()) unsupported("reading rows that were thrown away (--discard; COUNT(*) tells how many)");
     store.scan(child->id, split.first, split.last, false, [&](std::int64_t time, std::string_view packed) {
       row[0].null = false;
       row[0].bits = static_cast<std::uint64_t>(time);

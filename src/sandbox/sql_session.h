@@ -12,6 +12,7 @@
 #include "sandbox/catalog.h"
 #include "sandbox/engine.h"
 #include "sandbox/sql_parser.h"
+#include "sandbox/store.h"
 #include "sandbox/value_time.h"
 #include "schema/naming.h"
 
@@ -49,6 +50,7 @@ class Instance {
   [[nodiscard]] std::filesystem::path file_of(std::string_view name) const;
   void number_vgroups(Database& database);
   const std::filesystem::path directory_;
+  const Store::Rows rows_;
   mutable std::shared_mutex mutex_;
   schema::NamingRules naming_;
   std::map<std::string, std::shared_ptr<Database>, std::less<>> databases_;

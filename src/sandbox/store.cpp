@@ -66,7 +66,8 @@ struct Store::Merger {
   }
 };
 
-Store::Store(const std::filesystem::path& file) : file_(file), merger_(std::make_unique<Merger>()) {
+Store::Store(const std::filesystem::path& file, Rows rows)
+    : file_(file), keeps_rows_(rows == Rows::kept), merger_(std::make_unique<Merger>()) {
   const std::string name = file.empty() ? ":memory:" : file.string();
   if (sqlite3_open_v2(name.c_str(), &db_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr) !=
       SQLITE_OK) {
@@ -140,6 +141,7 @@ void Store::rollback() {
 }
 
 bool Store::put(const Table& table, std::uint32_t child, std::int64_t time, const Key& key, std::string_view row) {
+  if (!keeps_rows_) return true;
   auto* const s = statement(put_row);
   const Reset reset(s);
   merger_->table = &table;

@@ -19,8 +19,9 @@ struct Table;
 /// that of the machine.
 class Store {
  public:
+  enum class Rows : std::uint8_t { kept, discarded };
   /// "" = in memory. Throws Error(Errc::io).
-  explicit Store(const std::filesystem::path& file);
+  explicit Store(const std::filesystem::path& file, Rows rows = Rows::kept);
   ~Store();
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
@@ -45,6 +46,9 @@ class Store {
   };
 
   // --- rows ---
+
+  /// False: put() does nothing, and there is nothing to scan.
+  [[nodiscard]] bool keeps_rows() const noexcept { return keeps_rows_; }
 
   /// Second part of a row's key: an integer, or bytes.
   struct Key {
@@ -114,6 +118,7 @@ class Store {
   [[noreturn]] void fail(const char* doing);
 
   std::filesystem::path file_;
+  bool keeps_rows_;
   sqlite3* db_ = nullptr;
   sqlite3_stmt* statements_[kStatements] = {};
   std::unique_ptr<Merger> merger_;
