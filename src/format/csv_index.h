@@ -2,29 +2,15 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string_view>
 #include <vector>
 
 #include "format/csv_dialect.h"
+#include "format/csv_kernels.h"
 
 /// Finds the fields and records of CSV text 64 bytes at a time.
 namespace penstock::format {
-
-/// Bit i of each word: byte i of the block is that character.
-struct CsvMasks {
-  std::uint64_t delimiters = 0;
-  std::uint64_t newlines = 0;
-  std::uint64_t quotes = 0;
-};
-
-/// Masks of `blocks` blocks of 64 bytes. Pure.
-using CsvMaskKernel = void (*)(const char* text, std::size_t blocks, char delimiter, char quote,
-                               CsvMasks* masks) noexcept;
-void csv_masks_scalar(const char* text, std::size_t blocks, char delimiter, char quote, CsvMasks* masks) noexcept;
-/// The best that the processor has; one of csv_mask_kernels().
-CsvMaskKernel csv_mask_kernel() noexcept;
-/// All that this processor can run, for tests.
-std::vector<CsvMaskKernel> csv_mask_kernels();
 
 /// Cuts a chunk into records and fields, a window of some 16 KiB at a time. Equal to cut_record() from record to
 /// record, which it calls where quotes stand inside unquoted fields, are open at the end, or where there is an escape
@@ -43,10 +29,11 @@ class CsvIndex {
   bool next();
 
   /// Ends of the fields of all records of the window, in order, as offsets in the text. The last of a record may lie on
-  /// a '\r' or '\n' or at the end of the text; a '\r' before the end of the line still belongs to the field.
+  /// a '\r' or '\n' or at the end of the text; a '\r' before the end of the line still belongs to the field. At least
+  /// kCsvLanes entries more can be read.
   [[nodiscard]] std::uint32_t* ends() noexcept { return ends_.data(); }
   /// [records] one past the last field of each record, as an index in ends(). A broken record has one field: all of it.
-  [[nodiscard]] const std::vector<std::uint32_t>& record_ends() const noexcept { return record_ends_; }
+  [[nodiscard]] std::span<const std::uint32_t> record_ends() const noexcept { return {record_ends_.data(), records_}; }
   /// Where the first record of the window starts; the others start one behind the end of their predecessor's last field
   /// as it was before the caller changed it.
   [[nodiscard]] std::uint32_t window_begin() const noexcept { return window_begin_; }
@@ -56,11 +43,13 @@ class CsvIndex {
 
  private:
   void walk(std::size_t blocks);
-  void walk_masks(std::size_t blocks);
-  void walk_masks_popcnt(std::size_t blocks);
+  std::size_t walk_masks(std::size_t blocks);
+  std::size_t walk_masks_popcnt(std::size_t blocks);
+  void end_record();
   void cut_slowly();
   void count_lines_to(std::size_t position);
 
+  const CsvKernels* kernels_ = &csv_kernels();
   std::string_view text_;
   Dialect dialect_;
   bool slow_ = false;              // each record by cut_record()
@@ -75,10 +64,12 @@ class CsvIndex {
   std::uint64_t field_start_ = 1;  // 1: the byte before the next block lets a quote open
   std::uint64_t lines_ = 0;
   std::vector<std::uint32_t> ends_;
-  std::vector<std::uint32_t> record_ends_;
+  std::vector<std::uint32_t> record_ends_;  // [more than records_]
+  std::size_t records_ = 0;
   std::vector<std::uint32_t> slow_ends_;
   std::vector<Broken> broken_;
   std::vector<CsvMasks> masks_;
+  std::vector<std::uint64_t> cuts_;  // [blocks] where fields end
 };
 
 }  // namespace penstock::format

@@ -29,6 +29,8 @@ using Role = CsvColumn::Role;
 constexpr std::uint32_t kNoShape = 0xFFFFFFFF;
 /// Series whose followers a parser remembers, at most: 2 MiB.
 constexpr std::size_t kMostFollowers = std::size_t{1} << 18;
+/// Neighbouring integers that are worth the kernel.
+constexpr std::size_t kLeastBlock = 2;
 /// "Timestamp data out of range", as the server answers to rows outside KEEP.
 constexpr std::uint16_t kOutOfRange = 0x060B;
 
@@ -140,8 +142,8 @@ CsvParser::CsvParser(schema::Registry& registry, const CsvPlan& plan, CsvOptions
   for (const auto c : {std::optional(plan.timestamp), plan.clock}) {
     if (c) least_fields_ = std::max(least_fields_, *c + 1);
   }
-  std::copy_if(steps_.begin(), steps_.end(), std::back_inserter(active_),
-               [](const Step& step) { return step.how != CsvHow::pass; });
+  gather_steps();
+  remembers_time_ = plan.zone == nullptr;  // daylight saving counts each time
   null_words_.assign(fields_.size() / 64 + 1, 0);
   row_bytes_ = sizeof(data::Row) + (fields_.size() + null_words_.size()) * sizeof(Slot);
   // No line of another format starts so: 0xFF is in no UTF-8 text.
@@ -153,6 +155,28 @@ CsvParser::CsvParser(schema::Registry& registry, const CsvPlan& plan, CsvOptions
 }
 
 CsvParser::~CsvParser() = default;
+
+void CsvParser::gather_steps() {
+  for (std::size_t c = 0; c < steps_.size();) {
+    std::size_t count = 0;
+    // The kernel looks at the end of the field before the first one.
+    while (c > 0 && c + count < steps_.size() && count < kCsvLanes && steps_[c + count].how == CsvHow::integer) ++count;
+    if (count < kLeastBlock) {
+      if (steps_[c].how != CsvHow::pass) active_.push_back(steps_[c]);
+      ++c;
+      continue;
+    }
+    auto& block = active_.emplace_back(steps_[c]);
+    block.how = CsvHow::integers;
+    block.count = static_cast<std::uint32_t>(count);
+    block.block = static_cast<std::uint32_t>(ranges_.size());
+    auto& ranges = ranges_.emplace_back();
+    for (std::size_t i = 0; i < count; ++i, ++c) {
+      ranges.low[i] = steps_[c].low;
+      ranges.high[i] = steps_[c].high;
+    }
+  }
+}
 
 void CsvParser::begin(const io::Chunk& chunk, data::RowSet& rows) {
   chunk_ = &chunk;
@@ -170,6 +194,88 @@ void CsvParser::parse(const io::Chunk& chunk, data::RowSet& rows) {
     parse_record(record.begin, record.end, record.ends, record.count);
   });
   rows.set_lines(index_.lines());
+}
+
+/// A time as most files write it, or one that stood in the record before. False: read_time() knows what it is.
+inline bool CsvParser::read_usual_time(const Step& step, std::string_view raw) {
+  if (numeric_nulls_ || static_cast<unsigned char>(raw.data()[0] - '0') >= 10) return false;
+  if (raw.size() == time_length_ && same_text(raw.data(), time_text_.data(), raw.size())) {
+    time_ = remembered_time_;
+    return true;
+  }
+  if (step.times->read(raw, time_) != TimeStatus::ok) return false;
+  if (remembers_time_ && raw.size() <= kTimeText) {
+    std::memcpy(time_text_.data(), raw.data(), kTimeText);
+    time_length_ = raw.size();
+    remembered_time_ = time_;
+  }
+  return true;
+}
+
+/// The value of a field on its own.
+[[gnu::always_inline]] inline CsvParser::Outcome CsvParser::read_field(const Step& step, std::string_view raw,
+                                                                       Slot& slot) {
+  const char* const b = raw.data();
+  const char* const e = b + raw.size();
+  switch (step.how) {
+    case CsvHow::integer: {
+      const char* p = b;
+      const auto sign = -static_cast<std::int64_t>(*p == '-');
+      p -= sign;
+      if (const auto length = static_cast<std::size_t>(e - p); length - 1 < 8) [[likely]] {
+        // Up to eight digits, the last one in the highest byte; below them zeros.
+        const auto values = (load8(p) ^ detail::kZeros) << (64 - 8 * length);
+        const auto value = (static_cast<std::int64_t>(detail::join_digits(values)) ^ sign) - sign;
+        if (detail::digit_run(values) == 8 && value >= step.low && value <= step.high) [[likely]] {
+          slot = data::slot_of(value);
+          return Outcome::value;
+        }
+      }
+      p = b;
+      while (*p == ' ' && p != e) ++p;  // numbers that stand to the right of their field
+      const bool negative = *p == '-';
+      std::uint64_t magnitude = 0;
+      unsigned digits = 0;
+      const char* const stop = read_digits(p + negative, magnitude, digits);
+      const auto value = static_cast<std::int64_t>(negative ? 0 - magnitude : magnitude);
+      if (stop != e || digits - 1 > 17 || value < step.low || value > step.high) [[unlikely]]
+        break;
+      slot = data::slot_of(value);
+      return Outcome::value;
+    }
+    case CsvHow::real: {
+      double value = 0;
+      if (read_whole_double(b, e, value)) [[likely]] {
+        slot = data::slot_of(value);
+        return Outcome::value;
+      }
+      const char* p = b;
+      while (*p == ' ' && p != e) ++p;
+      if (read_plain_double(p, value) != e || p == e) [[unlikely]]
+        break;
+      slot = data::slot_of(value);
+      return Outcome::value;
+    }
+    case CsvHow::varchar:
+    case CsvHow::nchar: {
+      if (raw.empty() || raw.size() > data::Limits::nchar || *b == plan_.dialect.quote || *b == ' ' || *b == '\t' ||
+          plan_.dialect.escape != '\0' || nulls_first_[static_cast<unsigned char>(*b)] != '\0')
+        break;
+      char* const to = rows_->begin_text(raw.size() + kCopySlack);
+      if (!copy_text(to, b, raw.size()) && step.how == CsvHow::nchar && !is_utf8(raw)) [[unlikely]]
+        break;
+      slot = rows_->commit_text(static_cast<std::uint32_t>(raw.size()));
+      return Outcome::value;
+    }
+    default: break;
+  }
+  if (*b == plan_.dialect.quote && read_quoted(step, raw, slot)) return Outcome::value;
+  return read_slowly(step, raw, slot);
+}
+
+/// One of several that the kernel leaves.
+CsvParser::Outcome CsvParser::read_odd_integer(const Step& step, std::string_view raw, Slot& slot) {
+  return read_field(step, raw, slot);
 }
 
 void CsvParser::parse_record(std::uint32_t begin, std::uint32_t end, const std::uint32_t* ends, std::size_t count) {
@@ -203,99 +309,55 @@ void CsvParser::parse_record(std::uint32_t begin, std::uint32_t end, const std::
   // Asked for first: what memory has to deliver for it comes while the fields are read.
   auto* series = predicted_series(ends, given);
   const bool predicted = series != nullptr;
+  // What comes of a field that has no value. False: the record is rejected.
+  const auto take_null = [&](const Step& step, std::string_view raw, Outcome outcome) {
+    if (outcome == Outcome::bad) return false;
+    if (step.column->required) [[unlikely]] {
+      reject(static_cast<std::size_t>(raw.data() - text), 0,
+             fmt::format("'{}' is part of the super table's composite key and cannot be NULL",
+                         printable(step.column->csv_name)));
+      return false;
+    }
+    if (!nulls) std::fill(null_words_.begin(), null_words_.end(), 0);
+    nulls = true;
+    slots[step.slot] = 0;
+    null_words_[step.slot / 64] |= std::uint64_t{1} << (step.slot % 64);
+    return true;
+  };
   for (const Step& step : active_) {
     const std::size_t c = step.index;
     if (c >= given) break;
     const char* const b = text + (c == 0 ? begin : ends[c - 1] + 1);
-    const char* const e = text + ends[c];
+    const std::string_view raw(b, static_cast<std::size_t>(text + ends[c] - b));
     switch (step.how) {
-      case CsvHow::pass: continue;
       case CsvHow::absent:
-        if (b != e && refuse_absent(step, {b, static_cast<std::size_t>(e - b)})) [[unlikely]]
+        if (!raw.empty() && refuse_absent(step, raw)) [[unlikely]]
           return;
         continue;
       case CsvHow::joined_time:
-        if (!read_joined_time(step, {b, static_cast<std::size_t>(e - b)}, raw_field(ends, given, *plan_.clock))) return;
+        if (!read_joined_time(step, raw, raw_field(ends, given, *plan_.clock))) return;
         continue;
       case CsvHow::time:
-        if (static_cast<unsigned char>(*b - '0') < 10 && !numeric_nulls_ &&
-            step.times->read({b, static_cast<std::size_t>(e - b)}, time_) == TimeStatus::ok) [[likely]]
-          continue;
-        if (!read_time(step, {b, static_cast<std::size_t>(e - b)})) return;
+        if (!read_usual_time(step, raw) && !read_time(step, raw)) return;
         continue;
-      case CsvHow::integer: {
-        const char* p = b;
-        const auto sign = -static_cast<std::int64_t>(*p == '-');
-        p -= sign;
-        if (const auto length = static_cast<std::size_t>(e - p); length - 1 < 8) [[likely]] {
-          // Up to eight digits, the last one in the highest byte; below them zeros.
-          const auto values = (load8(p) ^ detail::kZeros) << (64 - 8 * length);
-          const auto value = (static_cast<std::int64_t>(detail::join_digits(values)) ^ sign) - sign;
-          if (detail::digit_run(values) == 8 && value >= step.low && value <= step.high) [[likely]] {
-            slots[step.slot] = data::slot_of(value);
-            ++fields;
-            continue;
-          }
+      case CsvHow::integers: {
+        const auto some = static_cast<unsigned>(std::min<std::size_t>(step.count, given - c));
+        const auto good = kernels_->integers(text, ends + c, some, ranges_[step.block], slots + step.slot);
+        fields += some;
+        for (auto rest = ((1u << some) - 1) ^ good; rest != 0; rest &= rest - 1) {
+          const auto i = c + static_cast<std::size_t>(std::countr_zero(rest));
+          const Step& one = steps_[i];
+          const auto odd = raw_field(ends, given, i);
+          const auto outcome = read_odd_integer(one, odd, slots[one.slot]);
+          if (outcome != Outcome::value && !take_null(one, odd, outcome)) return;
         }
-        p = b;
-        while (*p == ' ' && p != e) ++p;  // numbers that stand to the right of their field
-        const bool negative = *p == '-';
-        std::uint64_t magnitude = 0;
-        unsigned digits = 0;
-        const char* const stop = read_digits(p + negative, magnitude, digits);
-        const auto value = static_cast<std::int64_t>(negative ? 0 - magnitude : magnitude);
-        if (stop != e || digits - 1 > 17 || value < step.low || value > step.high) [[unlikely]]
-          break;
-        slots[step.slot] = data::slot_of(value);
-        ++fields;
         continue;
       }
-      case CsvHow::real: {
-        double value = 0;
-        if (read_whole_double(b, e, value)) [[likely]] {
-          slots[step.slot] = data::slot_of(value);
-          ++fields;
-          continue;
-        }
-        const char* p = b;
-        while (*p == ' ' && p != e) ++p;
-        if (read_plain_double(p, value) != e || p == e) [[unlikely]]
-          break;
-        slots[step.slot] = data::slot_of(value);
+      default: {
         ++fields;
-        continue;
+        const auto outcome = read_field(step, raw, slots[step.slot]);
+        if (outcome != Outcome::value && !take_null(step, raw, outcome)) return;
       }
-      case CsvHow::varchar:
-      case CsvHow::nchar: {
-        const auto length = static_cast<std::size_t>(e - b);
-        if (length == 0 || length > data::Limits::nchar || *b == plan_.dialect.quote || *b == ' ' || *b == '\t' ||
-            plan_.dialect.escape != '\0' || nulls_first_[static_cast<unsigned char>(*b)] != '\0')
-          break;
-        char* const to = rows_->begin_text(length + kCopySlack);
-        if (!copy_text(to, b, length) && step.how == CsvHow::nchar && !is_utf8({b, length})) [[unlikely]]
-          break;
-        slots[step.slot] = rows_->commit_text(static_cast<std::uint32_t>(length));
-        ++fields;
-        continue;
-      }
-      case CsvHow::other: break;
-    }
-    ++fields;
-    if (*b == plan_.dialect.quote && read_quoted(step, {b, static_cast<std::size_t>(e - b)}, slots[step.slot]))
-      continue;
-    switch (read_slowly(step, {b, static_cast<std::size_t>(e - b)}, slots[step.slot])) {
-      case Outcome::value: break;
-      case Outcome::null:
-        if (step.column->required) [[unlikely]]
-          return reject(static_cast<std::size_t>(b - text), 0,
-                        fmt::format("'{}' is part of the super table's composite key and cannot be NULL",
-                                    printable(step.column->csv_name)));
-        if (!nulls) std::fill(null_words_.begin(), null_words_.end(), 0);
-        nulls = true;
-        slots[step.slot] = 0;
-        null_words_[step.slot / 64] |= std::uint64_t{1} << (step.slot % 64);
-        break;
-      case Outcome::bad: return;
     }
   }
   if (fields == 0) [[unlikely]]
@@ -347,8 +409,7 @@ inline data::Series* CsvParser::predicted_series(const std::uint32_t* ends, std:
     const auto from = first == 0 ? record_begin_ : ends[first - 1] + 1;
     const std::size_t length = ends[last] - from;
     const auto prefix = key_prefix_.size();
-    return raw.size() == prefix + length + 1 &&
-                   std::memcmp(raw.data() + prefix, chunk_->text.data() + from, length) == 0
+    return raw.size() == prefix + length + 1 && same_text(raw.data() + prefix, chunk_->text.data() + from, length)
                ? follower
                : nullptr;
   }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -56,7 +57,11 @@ class CsvParser final : public Parser {
   enum class Outcome : std::uint8_t { value, null, bad };
 
   void reject(std::size_t from, std::uint16_t code, std::string text);
+  void gather_steps();
+  Outcome read_field(const Step& step, std::string_view raw, data::Slot& slot);
+  [[gnu::noinline]] Outcome read_odd_integer(const Step& step, std::string_view raw, data::Slot& slot);
   std::uint32_t shape_of(std::size_t fields, bool nullable);
+  bool read_usual_time(const Step& step, std::string_view raw);
   bool read_time(const Step& step, std::string_view raw);
   bool read_quoted(const Step& step, std::string_view raw, data::Slot& slot);
   bool read_joined_time(const Step& step, std::string_view date, std::string_view clock);
@@ -82,12 +87,14 @@ class CsvParser final : public Parser {
   const CsvPlan& plan_;
   const CsvOptions options_;
   data::SuperTableRef* table_ = nullptr;
-  std::vector<Step> steps_;           // [columns of the file]
-  std::vector<Step> active_;          // those of which something becomes at each record
-  std::vector<TimeReader> times_;     // of the TIMESTAMP columns
-  std::vector<std::size_t> fields_;   // [fields] column of the file
-  std::vector<std::uint32_t> texts_;  // slots of variable length
-  std::size_t least_fields_ = 0;      // a record with fewer lacks its timestamp or another part of the key
+  std::vector<Step> steps_;               // [columns of the file]
+  std::vector<Step> active_;              // those of which something becomes at each record, integers in blocks
+  std::vector<CsvIntegerRanges> ranges_;  // of the blocks
+  std::vector<TimeReader> times_;         // of the TIMESTAMP columns
+  std::vector<std::size_t> fields_;       // [fields] column of the file
+  std::vector<std::uint32_t> texts_;      // slots of variable length
+  std::size_t least_fields_ = 0;          // a record with fewer lacks its timestamp or another part of the key
+  static constexpr std::size_t kTimeText = 32;
   struct Run {
     std::size_t first, last;
   };
@@ -101,6 +108,7 @@ class CsvParser final : public Parser {
   bool numeric_nulls_ = false;            // a null spelling may be a number
   std::size_t row_bytes_ = 0;             // of the longest row
   std::vector<std::uint64_t> null_words_;
+  const CsvKernels* kernels_ = &csv_kernels();
   CsvIndex index_;
   std::string unquoted_;
   std::string scratch_;
@@ -112,6 +120,11 @@ class CsvParser final : public Parser {
   std::uint32_t record_begin_ = 0;
   std::uint32_t record_end_ = 0;
   std::int64_t time_ = 0;
+  // The time of the record before stands often in this one too.
+  bool remembers_time_ = false;
+  std::size_t time_length_ = 0;  // 0: none yet
+  std::array<char, kTimeText> time_text_{};
+  std::int64_t remembered_time_ = 0;
 };
 
 }  // namespace penstock::format

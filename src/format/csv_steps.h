@@ -17,7 +17,7 @@ inline std::string_view csv_trimmed(std::string_view text) noexcept {
 }
 
 /// How the value of a column is read; the first group has a fast path in parse_record().
-enum class CsvHow : std::uint8_t { pass, absent, time, joined_time, integer, real, varchar, nchar, other };
+enum class CsvHow : std::uint8_t { pass, absent, time, joined_time, integers, integer, real, varchar, nchar, other };
 
 /// What becomes of one column, laid out for the loop over the fields.
 struct CsvParser::Step {
@@ -28,6 +28,8 @@ struct CsvParser::Step {
   bool plain_quotes = false;  // quotes may be taken off where the value between them is plain: no escapes
   std::uint32_t slot = 0;
   std::uint32_t index = 0;  // of the column in the file
+  std::uint32_t count = 1;  // integers: neighbouring columns that are read together
+  std::uint32_t block = 0;  // integers: index of their ranges
   std::int64_t low = 0;     // integers
   std::int64_t high = 0;
   TimeReader* times = nullptr;

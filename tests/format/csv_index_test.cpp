@@ -16,29 +16,6 @@ std::string random_text(std::mt19937_64& random, std::size_t size, std::string_v
   return text;
 }
 
-TEST(CsvIndex, AllKernelsSeeTheSame) {
-  std::mt19937_64 random(1);
-  const auto kernels = csv_mask_kernels();
-  for (int i = 0; i < 200; ++i) {
-    std::string bytes;
-    for (int b = 0; b < 64 * 4 + 7; ++b)
-      bytes += static_cast<char>(random() % 3 == 0 ? ",\n\"\0"[random() % 4] : random());
-    for (const char quote : {'"', '\0', '\xFF'}) {
-      std::vector<CsvMasks> expected(4);
-      csv_masks_scalar(bytes.data() + i % 7, 4, ',', quote, expected.data());
-      for (const auto kernel : kernels) {
-        std::vector<CsvMasks> masks(4);
-        kernel(bytes.data() + i % 7, 4, ',', quote, masks.data());
-        for (std::size_t b = 0; b < 4; ++b) {
-          EXPECT_EQ(masks[b].delimiters, expected[b].delimiters);
-          EXPECT_EQ(masks[b].newlines, expected[b].newlines);
-          EXPECT_EQ(masks[b].quotes, expected[b].quotes);
-        }
-      }
-    }
-  }
-}
-
 struct Cut {
   std::string records;  // fields' ends and record marks
   std::uint64_t lines = 0;
