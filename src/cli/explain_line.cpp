@@ -207,16 +207,17 @@ class Explainer {
   void show_row(const data::RowSet& rows, const data::Row& row) {
     const auto& shape = rows.shapes()[row.shape];
     const auto& child = registry_.child(row.child);
+    const auto child_name = child.name.text();
     const auto unit = rows.time_unit();
     const auto found = catalog_.describe(shape.table->name);
     const auto time_name = found.table.columns.empty() ? std::string("_ts") : found.table.columns[0].name;
     nlohmann::ordered_json one{{"super_table", shape.table->name},
-                               {"child_table", child.name},
+                               {"child_table", child_name.view()},
                                {"timestamp", time_text(row.time, unit)},
                                {"timestamp_value", row.time},
                                {"unit", data::precision_name(unit)}};
     out_ += fmt::format("super table  {}\nchild table  {}\ntimestamp    {}  ({} {})\n", printable(shape.table->name),
-                        printable(child.name), time_text(row.time, unit), row.time, data::precision_name(unit));
+                        printable(child_name), time_text(row.time, unit), row.time, data::precision_name(unit));
     std::string tag_names, tag_values, columns = data::quote_identifier(time_name), values = std::to_string(row.time);
     auto& tags = one["tags"] = nlohmann::ordered_json::array();
     if (child.created_by != nullptr) {
@@ -247,7 +248,7 @@ class Explainer {
       values += ", " + text;
     }
     const auto insert =
-        fmt::format("INSERT INTO {} USING {} ({}) TAGS ({}) ({}) VALUES ({});", data::quote_identifier(child.name),
+        fmt::format("INSERT INTO {} USING {} ({}) TAGS ({}) ({}) VALUES ({});", data::quote_identifier(child_name),
                     data::quote_identifier(shape.table->name), tag_names, tag_values, columns, values);
     out_ += "sent, as parameters of\n";
     for (const auto& statement : statements_) out_ += "  " + statement + ";\n";

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/hash.h"
+#include "base/pages.h"
 #include "base/text.h"
 #include "format/json_parser.h"
 #include "format/json_reader.h"
@@ -103,7 +104,7 @@ class JsonParser::Work {
   const bool all_tags_;
   JsonReader reader_;
   std::vector<JsonTemplate> forms_;
-  std::vector<Memory> memory_;
+  GrowingArray<Memory> memory_;
   std::unordered_map<const data::SuperTableRef*, std::unique_ptr<Table>> tables_;
   data::RowSet* rows_ = nullptr;
   std::uint32_t source_ = 0;        // of the chunk at hand

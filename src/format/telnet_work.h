@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/hash.h"
+#include "base/pages.h"
 #include "format/line_kernels.h"
 #include "format/line_scan.h"
 #include "format/line_walk.h"
@@ -133,7 +134,7 @@ class TelnetParser::Work {
   std::deque<Plan> plans_;
   std::unordered_map<std::string_view, Plan*, telnet::HashText> plans_by_signature_;
   std::vector<Plan*> open_plans_;  // with a shape in rows_
-  std::vector<Memory> memory_;
+  GrowingArray<Memory> memory_;
   std::uint32_t last_series_ = kNoSeries;
   data::RowSet* rows_ = nullptr;
   std::uint32_t source_ = 0;        // of the chunk at hand

@@ -254,6 +254,7 @@ void Growth::renew_version(TableState& state, const Plan& plan) {
   for (std::size_t i = 1; i < next->columns.size(); ++i)
     if (next->columns[i].composite_key) next->composite_key = static_cast<std::uint16_t>(i);
   if (old != nullptr && old->columns == next->columns && old->tags == next->tags) return;
+  state.last_layout = nullptr;
   state.bound_tags.clear();
   for (std::size_t i = 0; i < next->tag_keys.size(); ++i) {
     if (next->tag_keys[i] >= state.bound_tags.size())

@@ -59,6 +59,10 @@ struct TableState {
   data::Reason change_refused;  ///< not empty: why the server does not change it as the present chunk needs
   std::shared_ptr<const TableVersion> version;
   std::vector<std::uint16_t> bound_tags;  ///< [tag keys] index in version->tags or kNoSlot; shorter: none
+  /// The layout of tags that was looked at last, and how long their values may be under `version`; empty: that depends
+  /// on more than their length.
+  const data::TagLayout* last_layout = nullptr;
+  std::vector<std::uint32_t> last_widths;
   std::unordered_map<std::string, std::unique_ptr<data::ResolvedShape>> shapes;  // by columns, as bytes
 };
 
@@ -117,13 +121,14 @@ class Growth {
   Fit plan_columns(const data::Shape& shape, std::span<const std::uint32_t> lengths, Plan& plan,
                    data::Reason& why) const;
   Fit plan_tags(const data::Series& series, Plan& plan, data::Reason& why, Commit commit = Commit::yes) const;
-  bool settled(const TableState& state, const data::Series& series) const;
+  bool settled(TableState& state, const data::Series& series) const;
+  void learn_widths(TableState& state, const data::TagLayout& layout) const;
   bool converts(const data::SuperTableRef& table) const noexcept {
     return options_.coerce || table.declared != nullptr;
   }
   bool unbindable(const data::ChildTable& child) const noexcept {
-    return child.name.empty() || child.name.size() > data::Limits::table_name ||
-           (!options_.dots_in_child_names && child.name.find('.') != std::string_view::npos);
+    return !child.name.is_digest() && (child.name.empty() || child.name.size() > data::Limits::table_name ||
+                                       (!options_.dots_in_child_names && child.name.contains('.')));
   }
   bool apply(TableState& state, const Plan& plan);
   void change(const TableState& state, const Plan& plan, const std::function<void(std::string)>& tell);

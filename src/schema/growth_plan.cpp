@@ -384,7 +384,7 @@ Growth::Fit Growth::plan_tags(const data::Series& series, Plan& plan, Reason& wh
   if (unbindable(*series.child)) {
     why = {0x2617, fmt::format("parameter binding cannot name child table '{}': it contains a dot "
                                "(--dot-to-underscore on replaces it)",
-                               series.child->name)};
+                               series.child->name.text().view())};
     return Fit::no;
   }
   const auto* const declared = series.child->table->declared ? &series.child->table->declared->tags : nullptr;
@@ -441,10 +441,28 @@ Growth::Fit Growth::plan_tags(const data::Series& series, Plan& plan, Reason& wh
   return Fit::yes;
 }
 
+// Series with the same keys come one after the other: for them only the lengths of the values are left to look at.
+void Growth::learn_widths(TableState& state, const data::TagLayout& layout) const {
+  state.last_layout = &layout;
+  state.last_widths.clear();
+  std::vector<std::uint32_t> widths;
+  for (const auto& part : layout.parts) {
+    if (part.key >= state.bound_tags.size() || state.bound_tags[part.key] == kNoSlot) return;
+    const Column& column = state.version->tags[state.bound_tags[part.key]];
+    if (column.type != part.type) return;
+    widths.push_back(data::is_variable(part.type) && part.type != Type::json ? column.width : UINT32_MAX);
+  }
+  state.last_widths = std::move(widths);
+}
+
 // True when every tag is bound already, with its type and enough width: nothing to plan. A chunk can bring a hundred
 // thousand new series, so this is a look-up a tag.
-bool Growth::settled(const TableState& state, const data::Series& series) const {
+bool Growth::settled(TableState& state, const data::Series& series) const {
   if (state.version == nullptr || unbindable(*series.child)) return false;
+  if (const auto* const layout = series.tags.layout(); layout != nullptr) {
+    if (layout != state.last_layout) learn_widths(state, *layout);
+    if (!state.last_widths.empty()) return series.tags.within(state.last_widths);
+  }
   return std::all_of(series.tags.begin(), series.tags.end(), [&](const data::Tag& tag) {
     if (tag.key >= state.bound_tags.size() || state.bound_tags[tag.key] == kNoSlot) return false;
     const Column& column = state.version->tags[state.bound_tags[tag.key]];

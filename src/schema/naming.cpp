@@ -32,21 +32,41 @@ bool key_before(std::string_view a, std::string_view b) noexcept {
   return a.size() < b.size();
 }
 
+/// The keys of the last series, for most series of an input have the same: their order is worked out once.
+class KeyOrder {
+ public:
+  /// Calls `visit(",key=", value)` for the tags in the order in which they are hashed.
+  template <class Visit>
+  void for_each(const std::vector<NewSeries::Tag>& tags, const Visit& visit) {
+    const auto same = [](const std::string& key, const NewSeries::Tag& tag) { return key == tag.key; };
+    if (!std::equal(keys_.begin(), keys_.end(), tags.begin(), tags.end(), same)) learn(tags);
+    for (const auto& [prefix, index] : order_) visit(prefix, tags[index].value);
+  }
+
+ private:
+  void learn(const std::vector<NewSeries::Tag>& tags) {
+    keys_.clear();
+    order_.clear();
+    for (std::size_t i = 0; i < tags.size(); ++i) {
+      keys_.emplace_back(tags[i].key);
+      order_.emplace_back("", i);
+    }
+    // Stable: keys that differ only in case keep the order of the input.
+    std::stable_sort(order_.begin(), order_.end(),
+                     [&](const auto& a, const auto& b) { return key_before(keys_[a.second], keys_[b.second]); });
+    for (auto& [prefix, index] : order_) prefix = ',' + keys_[index] + '=';
+  }
+  std::vector<std::string> keys_;
+  std::vector<std::pair<std::string, std::size_t>> order_;
+};
+
 std::string hashed_name(std::string_view measurement, const std::vector<NewSeries::Tag>& tags,
                         const NamingRules& rules) {
-  std::string image(measurement);
+  thread_local std::string image;
+  thread_local KeyOrder order;
+  image = measurement;
   map_dots(image, rules);
-  std::vector<const NewSeries::Tag*> order;
-  order.reserve(tags.size());
-  for (const auto& tag : tags) order.push_back(&tag);
-  // Stable: keys that differ only in case keep the order of the input.
-  std::stable_sort(order.begin(), order.end(), [](const auto* a, const auto* b) { return key_before(a->key, b->key); });
-  for (const auto* tag : order) {
-    image += ',';
-    image += tag->key;
-    image += '=';
-    image += tag->value;
-  }
+  order.for_each(tags, [](std::string_view prefix, std::string_view value) { image.append(prefix).append(value); });
   return "t_" + md5_hex(image);
 }
 

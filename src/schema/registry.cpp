@@ -13,15 +13,18 @@
 namespace penstock::schema {
 namespace {
 
-constexpr std::size_t kFirstIndex = 1024;
-constexpr std::size_t kArenaBlock = 256 * 1024;
-constexpr std::size_t kMostTagKeys = 65'535;
+using data::TagLayout;
 
-// Parts of a child table's identity: both names, kept apart by mixing their hashes.
-std::uint64_t child_hash(std::string_view table, std::string_view name) noexcept {
-  const std::uint64_t mixed = hash_bytes(table) * 0x9E3779B97F4A7C15ull;
-  return hash_bytes(name) ^ (mixed >> 32 | mixed << 32);
-}
+constexpr std::size_t kFirstIndex = 1024;
+// Slots in use, of four: more would make misses probe long, fewer cost memory.
+constexpr std::size_t kFull = 3;
+constexpr std::size_t kFirstBlock = 16 * 1024;
+constexpr std::size_t kTextBlock = 64 * 1024;
+constexpr std::size_t kMostTagKeys = 65'535;
+// Input that spells its keys in ever new ways must not fill the memory with layouts.
+constexpr std::size_t kMostLayouts = 16'384;
+// How far behind the value before it a value is looked for that the parser did not point out in the raw bytes.
+constexpr std::size_t kNear = 64;
 
 bool lies_in(std::string_view piece, std::string_view whole) noexcept {
   // std::less orders unrelated pointers too.
@@ -29,65 +32,226 @@ bool lies_in(std::string_view piece, std::string_view whole) noexcept {
   return not_after(whole.data(), piece.data()) && not_after(piece.data() + piece.size(), whole.data() + whole.size());
 }
 
+bool stands_at(std::string_view raw, std::size_t at, std::string_view value) noexcept {
+  return at <= raw.size() && raw.size() - at >= value.size() &&
+         (value.empty() || std::memcmp(raw.data() + at, value.data(), value.size()) == 0);
+}
+
+bool same(const TagLayout& a, const TagLayout& b) noexcept {
+  return a.tail == b.tail &&
+         std::equal(a.parts.begin(), a.parts.end(), b.parts.begin(), b.parts.end(),
+                    [](const auto& x, const auto& y) { return x.key == y.key && x.type == y.type && x.gap == y.gap; });
+}
+
+std::uint64_t hash_of(const TagLayout& layout) noexcept {
+  std::uint64_t hash = layout.tail;
+  for (const auto& part : layout.parts) {
+    const auto bits =
+        std::uint64_t{part.gap} << 32 | std::uint64_t{part.key} << 8 | static_cast<std::uint8_t>(part.type);
+    hash = (hash ^ bits) * 0x9E3779B97F4A7C15;
+    hash ^= hash >> 29;
+  }
+  return hash;
+}
+
+/// Whether the values of a series stand in its raw bytes where the layout says, all of them.
+bool fits(const TagLayout& layout, std::string_view raw, const std::vector<NewSeries::Tag>& tags) noexcept {
+  if (layout.parts.size() != tags.size()) return false;
+  std::size_t at = 0;
+  for (std::size_t i = 0; i < tags.size(); ++i) {
+    const auto& part = layout.parts[i];
+    const auto& tag = tags[i];
+    if (part.gap == TagLayout::kApart || part.type != tag.type || part.name != tag.key ||
+        !stands_at(raw, at + part.gap, tag.value))
+      return false;
+    at += part.gap + tag.value.size();
+  }
+  return raw.size() - at == layout.tail;
+}
+
+// The upper half of a hash decides where a child table is entered; all of its bits come from the name.
+std::uint32_t child_hash(const data::SuperTableRef& table, const data::TableName& name) noexcept {
+  return static_cast<std::uint32_t>((name.hash() ^ (std::uint64_t{table.id} << 32)) * 0x9E3779B97F4A7C15 >> 32);
+}
+
 }  // namespace
 
-Registry::Registry() : child_slots_(kFirstIndex, 0), child_blocks_(new std::atomic<data::ChildTable*>[kMaxBlocks]()) {
+struct alignas(64) Registry::Nursery {
+  std::mutex mutex;
+  char* block = nullptr;
+  char* at = nullptr;
+  char* end = nullptr;
+  std::uint32_t number = 0;  // of the block
+  std::size_t next_bytes = kFirstBlock;
+  std::size_t pending = 0;               // bytes of the series at `at`, which is not entered yet
+  const TagLayout* layout = nullptr;     // of the last series, likely of the next
+  data::SuperTableRef* table = nullptr;  // likewise
+  [[nodiscard]] std::uint32_t place() const noexcept {
+    return number << kUnitBits | static_cast<std::uint32_t>(static_cast<std::size_t>(at - block) / kUnit);
+  }
+};
+
+Registry::Registry()
+    : series_places_(kMaxSeriesBlocks * sizeof(char*)),
+      child_places_(kMaxBlocks * sizeof(data::ChildTable*)),
+      nurseries_(new Nursery[kNurseries]),
+      child_slots_(kFirstIndex * sizeof(std::uint64_t)),
+      child_mask_(kFirstIndex - 1) {
   indexes_.push_back(std::make_unique<Index>(kFirstIndex));
   index_.store(indexes_.back().get(), std::memory_order_release);
 }
 
-// Series, tags and texts in the arena need no destructor: they own nothing.
-Registry::~Registry() { static_assert(std::is_trivially_destructible_v<data::Series>); }
+// Series and child tables need no destructor: they own nothing.
+Registry::~Registry() {
+  static_assert(std::is_trivially_destructible_v<data::Series> && std::is_trivially_destructible_v<data::ChildTable>);
+}
 
 data::Series* Registry::insert(std::uint64_t hash, std::string_view raw, const NewSeries& found) {
+  // What can be done before the lock is: the section behind it is a few cache misses long.
+  Nursery& nursery = own_nursery();
+  const std::lock_guard own(nursery.mutex);
+  const TagLayout* const layout = layout_of(nursery, raw, found);
+  auto* const series = lay_out(nursery, layout, raw, found);
+  const data::TableName name(found.child);
+  const auto hash32 = static_cast<std::uint32_t>(hash >> 32);
+  {
+    const Index* index = index_.load(std::memory_order_acquire);
+    __builtin_prefetch(index->slots() + (hash32 & index->mask), 1);
+  }
+
   const std::lock_guard lock(mutex_);
   if (auto* known = find(hash, raw)) return known;
-
-  // The limits first: whatever throws must leave no series half made.
-  for (const auto& tag : found.tags) tag_key_locked(tag.key);
-  auto* table = table_locked(found.table);
-  auto* child = child_of(table, found.child);
-  auto* keys = reinterpret_cast<data::Tag*>(take(found.tags.size() * sizeof(data::Tag), alignof(data::Tag)));
-  auto* memory = take(sizeof(data::Series) + raw.size(), alignof(data::Series));
-  auto* series = new (memory) data::Series;
-  char* text = memory + sizeof(data::Series);  // beside the head: a hit compares it next
-  std::copy_n(raw.data(), raw.size(), text);
-  for (std::size_t i = 0; i < found.tags.size(); ++i) {
-    const auto& from = found.tags[i];
-    auto* tag = new (keys + i) data::Tag;
-    tag->key = tag_key_locked(from.key);
-    tag->type = from.type;
-    tag->length = static_cast<std::uint32_t>(from.value.size());
-    tag->bytes = lies_in(from.value, raw) ? text + (from.value.data() - raw.data()) : keep(from.value).data();
-  }
-  series->raw = {text, raw.size()};
-  series->hash = hash;
+  // Whatever throws must leave no series half made: the limits come first.
+  if (nursery.table == nullptr || nursery.table->name != found.table) nursery.table = table_locked(found.table);
+  auto* child = child_of(nursery.table, name);
   series->child = child;
   series->child_id = child->id;
   series->id = series_count_;
-  series->tags = {keys, found.tags.size()};
-  if ((std::size_t{series_count_} + 1) * 2 > index_.load(std::memory_order_relaxed)->mask + 1) grow_index();
-  put(*index_.load(std::memory_order_relaxed), series);
+  if ((std::size_t{series_count_} + 1) * 4 > (index_.load(std::memory_order_relaxed)->mask + 1) * kFull) grow_index();
+  put(*index_.load(std::memory_order_relaxed), std::uint64_t{hash32} << 32 | nursery.place());
   ++series_count_;
+  nursery.at += nursery.pending;
   return series;
 }
 
-void Registry::put(Index& index, data::Series* series) noexcept {
-  const auto packed = (series->hash >> 48 << 48) | reinterpret_cast<std::uint64_t>(series);
-  std::size_t at = series->hash & index.mask;
-  while (index.slots[at].load(std::memory_order_relaxed) != 0) at = (at + 1) & index.mask;
+Registry::Nursery& Registry::own_nursery() {
+  static std::atomic<std::size_t> threads{0};
+  thread_local const std::size_t mine = threads.fetch_add(1, std::memory_order_relaxed) % kNurseries;
+  return nurseries_[mine];
+}
+
+// Room for a series: lays it out at nursery.at, where it stays invisible and is written over until it is entered.
+data::Series* Registry::lay_out(Nursery& nursery, const TagLayout* layout, std::string_view raw,
+                                const NewSeries& found) {
+  constexpr std::uint32_t kLong = 255;
+  std::size_t bytes = sizeof(data::Series) + raw.size() + found.tags.size();
+  for (std::size_t i = 0; i < found.tags.size(); ++i) {
+    const auto length = found.tags[i].value.size();
+    if (length >= kLong) bytes += sizeof(std::uint32_t);
+    if (layout->parts[i].gap == TagLayout::kApart) bytes += length;
+  }
+  bytes = (bytes + kUnit - 1) / kUnit * kUnit;
+  if (static_cast<std::size_t>(nursery.end - nursery.at) < bytes ||
+      static_cast<std::size_t>(nursery.at - nursery.block) >= kUnit << kUnitBits)
+    take_block(nursery, bytes);
+  nursery.pending = bytes;
+  char* const text = nursery.at + sizeof(data::Series);  // behind the head: a hit compares it next
+  std::copy_n(raw.data(), raw.size(), text);
+  char* const lengths = text + raw.size();
+  char* at = lengths;
+  for (const auto& tag : found.tags) {
+    const auto length = static_cast<std::uint32_t>(tag.value.size());
+    *at++ = static_cast<char>(std::min(length, kLong));
+    if (length < kLong) continue;
+    std::memcpy(at, &length, sizeof length);
+    at += sizeof length;
+  }
+  for (std::size_t i = 0; i < found.tags.size(); ++i)
+    if (layout->parts[i].gap == TagLayout::kApart)
+      at = std::copy_n(found.tags[i].value.data(), found.tags[i].value.size(), at);
+  auto* series = new (nursery.at) data::Series;
+  series->raw = {text, raw.size()};
+  series->tags = {layout, lengths};
+  return series;
+}
+
+void Registry::take_block(Nursery& nursery, std::size_t bytes) {
+  Pages pages(std::max(nursery.next_bytes, bytes + kUnit));
+  nursery.next_bytes = std::min(nursery.next_bytes * 4, kUnit << kUnitBits);
+  const std::lock_guard lock(mutex_);
+  if (series_block_count_ == kMaxSeriesBlocks)
+    throw Error(Errc::limit, "the tags of all series take more than 32 GiB: load the input in parts");
+  nursery.number = series_block_count_;
+  nursery.block = pages.data();
+  nursery.end = pages.data() + pages.size();
+  // Place 0 would look like an empty slot.
+  nursery.at = pages.data() + (nursery.number == 0 ? kUnit : 0);
+  series_blocks()[series_block_count_++] = pages.data();
+  series_memory_.push_back(std::move(pages));
+}
+
+const TagLayout* Registry::layout_of(Nursery& nursery, std::string_view raw, const NewSeries& found) {
+  if (found.tags.empty()) return nullptr;
+  const TagLayout* const last = nursery.layout;
+  if (last != nullptr && fits(*last, raw, found.tags)) return last;
+  TagLayout made;
+  std::size_t at = 0;
+  for (std::size_t i = 0; i < found.tags.size(); ++i) {
+    const auto& tag = found.tags[i];
+    auto& part = made.parts.emplace_back();
+    part.name = tag.key;
+    part.type = tag.type;
+    part.gap = TagLayout::kApart;
+    std::size_t begin = std::string_view::npos;
+    if (last != nullptr && i < last->parts.size() && last->parts[i].gap != TagLayout::kApart &&
+        stands_at(raw, at + last->parts[i].gap, tag.value))
+      begin = at + last->parts[i].gap;
+    else if (lies_in(tag.value, raw) && tag.value.data() >= raw.data() + at)
+      begin = static_cast<std::size_t>(tag.value.data() - raw.data());
+    else if (!tag.value.empty())
+      begin = raw.substr(0, std::min(raw.size(), at + kNear + tag.value.size())).find(tag.value, at);
+    if (begin == std::string_view::npos) continue;
+    part.gap = static_cast<std::uint32_t>(begin - at);
+    at = begin + tag.value.size();
+  }
+  made.tail = static_cast<std::uint32_t>(at == 0 ? 0 : raw.size() - at);
+  return nursery.layout = keep_layout(std::move(made));
+}
+
+const TagLayout* Registry::keep_layout(TagLayout&& layout) {
+  const std::lock_guard lock(mutex_);
+  for (auto& part : layout.parts) {
+    part.key = tag_key_locked(part.name);
+    part.name = tag_key_names_[part.key];
+    if (layouts_.size() >= kMostLayouts) part.gap = TagLayout::kApart;
+  }
+  if (layouts_.size() >= kMostLayouts) layout.tail = 0;
+  const auto hash = hash_of(layout);
+  const auto [first, last] = layouts_by_hash_.equal_range(hash);
+  for (auto known = first; known != last; ++known)
+    if (same(*known->second, layout)) return known->second;
+  static std::atomic<std::uint64_t> serials{0};
+  layout.serial = serials.fetch_add(1, std::memory_order_relaxed) + 1;
+  const auto& kept = layouts_.emplace_back(std::move(layout));
+  layouts_by_hash_.emplace(hash, &kept);
+  return &kept;
+}
+
+void Registry::put(Index& index, std::uint64_t slot) noexcept {
+  std::size_t at = (slot >> 32) & index.mask;
+  while (index.load(at, std::memory_order_relaxed) != 0) at = (at + 1) & index.mask;
   // Release: a reader that sees the slot sees the series behind it.
-  index.slots[at].store(packed, std::memory_order_release);
+  std::atomic_ref(index.slots()[at]).store(slot, std::memory_order_release);
 }
 
 void Registry::grow_index() {
-  const Index& old = *index_.load(std::memory_order_relaxed);
+  Index& old = *index_.load(std::memory_order_relaxed);
   auto next = std::make_unique<Index>((old.mask + 1) * 2);
   for (std::size_t at = 0; at <= old.mask; ++at)
-    if (const auto packed = old.slots[at].load(std::memory_order_relaxed); packed != 0)
-      put(*next, reinterpret_cast<data::Series*>(packed & 0x0000FFFFFFFFFFFF));
-  // A reader with the old index misses what comes after, calls insert() and is told there.
+    if (const auto slot = old.load(at, std::memory_order_relaxed); slot != 0) put(*next, slot);
+  // A reader with the old index misses what comes after, and all that was forgotten, calls insert() and is told there.
   index_.store(next.get(), std::memory_order_release);
+  old.pages.forget();
   indexes_.push_back(std::move(next));
 }
 
@@ -130,13 +294,13 @@ std::uint32_t Registry::series_count() const {
   return series_count_;
 }
 
-data::ChildTable* Registry::child_of(data::SuperTableRef* table, std::string_view name) {
-  const auto hash = child_hash(table->name, name);
-  std::size_t mask = child_slots_.size() - 1;
-  std::size_t at = hash & mask;
-  for (; child_slots_[at] != 0; at = (at + 1) & mask) {
-    auto& known = child(child_slots_[at] - 1);
-    if (known.hash == hash && known.table == table && known.name == name) return &known;
+data::ChildTable* Registry::child_of(data::SuperTableRef* table, const data::TableName& name) {
+  const auto hash = child_hash(*table, name);
+  const auto* slots = reinterpret_cast<const std::uint64_t*>(child_slots_.data());
+  for (std::size_t at = hash & child_mask_; slots[at] != 0; at = (at + 1) & child_mask_) {
+    if (slots[at] >> 32 != hash) continue;
+    auto& known = child(static_cast<std::uint32_t>(slots[at]) - 1);
+    if (known.table == table && known.name == name) return &known;
   }
   const auto id = child_count_.load(std::memory_order_relaxed);
   const auto most = std::min(max_children_.load(std::memory_order_relaxed), kMaxBlocks * kBlockSize);
@@ -145,57 +309,48 @@ data::ChildTable* Registry::child_of(data::SuperTableRef* table, std::string_vie
                 fmt::format("child table '{}' of '{}' would be the {}; at most {} are allowed: raise "
                             "--max-child-tables if the input really has that many series, or look for a tag whose "
                             "value changes with every row",
-                            printable(name), printable(table->name), format_count(std::uint64_t{id} + 1) + "th",
+                            printable(name.text()), printable(table->name), format_count(std::uint64_t{id} + 1) + "th",
                             format_count(most)));
-  if ((std::size_t{id} + 1) * 4 > child_slots_.size() * 3) {
-    grow_children();
-    mask = child_slots_.size() - 1;
-    for (at = hash & mask; child_slots_[at] != 0;) at = (at + 1) & mask;
-  }
+  if ((std::size_t{id} + 1) * 4 > (child_mask_ + 1) * kFull) grow_children();
   if ((id & (kBlockSize - 1)) == 0) {
-    child_memory_.push_back(std::make_unique<data::ChildTable[]>(kBlockSize));
-    child_blocks_[id >> kBlockBits].store(child_memory_.back().get(), std::memory_order_release);
+    auto& memory = child_memory_.emplace_back(kBlockSize * sizeof(data::ChildTable));
+    std::atomic_ref(child_blocks()[id >> kBlockBits])
+        .store(reinterpret_cast<data::ChildTable*>(memory.data()), std::memory_order_release);
   }
-  auto& made = child(id);
-  made.id = id;
-  made.hash = hash;
-  made.table = table;
-  made.name = keep(name);
-  child_slots_[at] = id + 1;
+  auto* made = new (&child(id)) data::ChildTable;
+  made->id = id;
+  made->table = table;
+  made->name = name.is_digest() ? name : data::TableName(keep(name.text()));
+  enter_child(std::uint64_t{hash} << 32 | (id + 1));
   child_count_.store(id + 1, std::memory_order_release);
-  return &made;
+  return made;
+}
+
+void Registry::enter_child(std::uint64_t slot) noexcept {
+  auto* slots = reinterpret_cast<std::uint64_t*>(child_slots_.data());
+  std::size_t at = (slot >> 32) & child_mask_;
+  while (slots[at] != 0) at = (at + 1) & child_mask_;
+  slots[at] = slot;
 }
 
 void Registry::grow_children() {
-  std::vector<std::uint32_t> next(child_slots_.size() * 2, 0);
-  const std::size_t mask = next.size() - 1;
-  for (const auto slot : child_slots_) {
-    if (slot == 0) continue;
-    std::size_t at = child(slot - 1).hash & mask;
-    while (next[at] != 0) at = (at + 1) & mask;
-    next[at] = slot;
-  }
-  child_slots_ = std::move(next);
-}
-
-char* Registry::take(std::size_t bytes, std::size_t align) {
-  const auto misfit = reinterpret_cast<std::uintptr_t>(arena_at_) & (align - 1);
-  const std::size_t pad = misfit == 0 ? 0 : align - misfit;
-  if (static_cast<std::size_t>(arena_end_ - arena_at_) < bytes + pad) {
-    const std::size_t size = std::max(kArenaBlock, bytes);
-    arena_.push_back(std::make_unique_for_overwrite<char[]>(size));
-    arena_at_ = arena_.back().get();  // aligned for any type
-    arena_end_ = arena_at_ + size;
-    return take(bytes, align);
-  }
-  char* const at = arena_at_ + pad;
-  arena_at_ = at + bytes;
-  return at;
+  const Pages old = std::exchange(child_slots_, Pages((child_mask_ + 1) * 2 * sizeof(std::uint64_t)));
+  const auto count = child_mask_ + 1;
+  child_mask_ = count * 2 - 1;
+  const auto* slots = reinterpret_cast<const std::uint64_t*>(old.data());
+  for (std::size_t at = 0; at < count; ++at)
+    if (slots[at] != 0) enter_child(slots[at]);
 }
 
 std::string_view Registry::keep(std::string_view text) {
-  char* const at = take(text.size(), 1);
-  std::copy_n(text.data(), text.size(), at);
+  if (static_cast<std::size_t>(text_end_ - text_at_) < text.size()) {
+    const std::size_t size = std::max(kTextBlock, text.size());
+    texts_.push_back(std::make_unique_for_overwrite<char[]>(size));
+    text_at_ = texts_.back().get();
+    text_end_ = text_at_ + size;
+  }
+  char* const at = text_at_;
+  text_at_ = std::copy_n(text.data(), text.size(), at);
   return {at, text.size()};
 }
 

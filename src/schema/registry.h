@@ -5,86 +5,15 @@
 #include <deque>
 #include <memory>
 #include <mutex>
-#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
 
-#include "data/row_set.h"
-#include "data/schema.h"
-#include "data/types.h"
+#include "base/pages.h"
+#include "schema/series.h"
 
 /// Which tables rows belong to: identities that hold over the whole run, found from raw bytes without a lock.
-namespace penstock::schema {
-struct TableState;  // what the schema stage knows of a super table; schema/growth.h
-}
-
-namespace penstock::data {
-
-/// Identity of a super table over the whole run. Address and name are stable.
-class SuperTableRef {
- public:
-  SuperTableRef(std::uint32_t number, std::string text) : id(number), name(std::move(text)) {}
-  const std::uint32_t id;
-  const std::string name;
-  /// How the source declares the table (CSV: columns and tags with their types), nullptr when the rows tell (line
-  /// protocol). Set before the first row of the table is parsed.
-  std::unique_ptr<const SuperTable> declared;
-  /// Schema stage only.
-  schema::TableState* state = nullptr;
-};
-
-/// One tag of a series.
-struct Tag {
-  const char* bytes = nullptr;  ///< VARCHAR, NCHAR …: the text; fixed types: the little-endian image; never freed
-  std::uint32_t length = 0;
-  std::uint16_t key = 0;  ///< Registry::tag_key()
-  Type type = Type::nchar;
-  [[nodiscard]] std::string_view value() const noexcept { return {bytes, length}; }
-};
-
-/// A child table of the run.
-struct ChildTable {
-  std::uint32_t id = 0;    ///< dense, from 0, in order of discovery (which depends on the threads: never show it)
-  std::uint64_t hash = 0;  ///< of super table and name: decides the lane, the same in every run
-  SuperTableRef* table = nullptr;
-  std::string_view name;
-  /// The tags it is created with: those of the series that the schema stage admitted first. Schema stage writes it
-  /// before any row goes to a lane.
-  const Series* created_by = nullptr;
-  /// Lane thread only: the server is known to have it, so the statement without tags serves.
-  bool exists = false;
-};
-
-/// One spelling of a child table: the raw bytes of measurement and tags (or of the tag fields of a CSV record). Several
-/// spellings may mean one child table (tags in another order, other escapes).
-class Series {
- public:
-  enum class State : std::uint8_t {
-    fresh,     ///< not yet seen by the schema stage: rows must be noted with RowSet::note_fresh()
-    admitted,  ///< its tags are in the super table's schema
-    refused,   ///< its tags do not fit the super table: every row is refused; rows must be noted
-  };
-  [[nodiscard]] State state() const noexcept { return state_.load(std::memory_order_acquire); }
-  void set_state(State state) noexcept { state_.store(state, std::memory_order_release); }
-
-  // All that a row of a known series needs comes first: one cache line with the state.
-  std::string_view raw;  ///< the key
-  std::uint64_t hash = 0;
-  std::uint32_t child_id = 0;  ///< child->id
-  std::uint32_t id = 0;        ///< dense over the run, from 0: an index for what a worker remembers of the series
-  ChildTable* child = nullptr;
-
- private:
-  std::atomic<State> state_{State::fresh};
-
- public:
-  std::span<const Tag> tags;  ///< in the order of the text
-};
-
-}  // namespace penstock::data
-
 namespace penstock::schema {
 
 /// What a parser found out about a spelling on a miss. Views need to live only during Registry::insert().
@@ -100,7 +29,8 @@ struct NewSeries {
 };
 
 /// All series, child tables and super tables of a run. Any thread.
-/// find() takes no lock and touches only memory that is never moved; insert() takes a mutex, once per spelling.
+/// find() takes no lock, writes nothing and touches only memory that is never moved; insert() takes a mutex, once per
+/// spelling, after the series was laid out in memory of the thread's own.
 class Registry {
  public:
   Registry();
@@ -111,14 +41,14 @@ class Registry {
   /// The series with exactly these raw bytes, or nullptr. `hash` = hash_bytes(raw).
   [[nodiscard]] data::Series* find(std::uint64_t hash, std::string_view raw) const noexcept {
     const Index* index = index_.load(std::memory_order_acquire);
-    for (std::size_t at = hash & index->mask;; at = (at + 1) & index->mask) {
-      const auto packed = index->slots[at].load(std::memory_order_acquire);
-      if (packed == 0) return nullptr;
-      // The top 16 bits of an address are free on x86-64 and AArch64: they hold bits of the hash, so that a miss
-      // in a probe chain seldom touches the series itself.
-      if (packed >> 48 != hash >> 48) continue;
-      auto* series = reinterpret_cast<data::Series*>(packed & 0x0000FFFFFFFFFFFF);
-      if (series->hash == hash && series->raw == raw) return series;
+    const auto wanted = static_cast<std::uint32_t>(hash >> 32);
+    for (std::size_t at = wanted & index->mask;; at = (at + 1) & index->mask) {
+      // The upper half of a slot is of the hash: a miss in a probe chain seldom touches the series itself.
+      const auto slot = index->load(at);
+      if (slot == 0) return nullptr;
+      if (slot >> 32 != wanted) continue;
+      auto* series = at_place(static_cast<std::uint32_t>(slot));
+      if (series->raw == raw) return series;
     }
   }
 
@@ -136,42 +66,78 @@ class Registry {
   [[nodiscard]] std::uint32_t child_count() const noexcept { return child_count_.load(std::memory_order_relaxed); }
   /// By dense id; only ids that a row carries.
   [[nodiscard]] data::ChildTable& child(std::uint32_t id) const noexcept {
-    return child_blocks_[id >> kBlockBits].load(std::memory_order_acquire)[id & (kBlockSize - 1)];
+    const auto block = std::atomic_ref(child_blocks()[id >> kBlockBits]).load(std::memory_order_acquire);
+    return block[id & (kBlockSize - 1)];
   }
   [[nodiscard]] std::uint32_t series_count() const;
   void set_max_children(std::uint32_t most) noexcept { max_children_.store(most, std::memory_order_relaxed); }
 
  private:
+  /// Open addressing; a slot holds 32 bits of the hash and the place of a series.
   struct Index {
-    explicit Index(std::size_t size) : mask(size - 1), slots(new std::atomic<std::uint64_t>[size]()) {}
+    explicit Index(std::size_t size) : mask(size - 1), pages(size * sizeof(std::uint64_t)) {}
+    [[nodiscard]] std::uint64_t load(std::size_t at,
+                                     std::memory_order order = std::memory_order_acquire) const noexcept {
+      return std::atomic_ref(slots()[at]).load(order);
+    }
+    [[nodiscard]] std::uint64_t* slots() const noexcept { return reinterpret_cast<std::uint64_t*>(pages.data()); }
     std::size_t mask;
-    std::unique_ptr<std::atomic<std::uint64_t>[]> slots;
+    Pages pages;
   };
+  /// Memory that one thread at a time fills with series, so that a page fault or a long key holds up nobody else.
+  struct Nursery;
+  static constexpr std::size_t kNurseries = 8;
   static constexpr unsigned kBlockBits = 14;
   static constexpr std::uint32_t kBlockSize = 1u << kBlockBits;
   static constexpr std::uint32_t kMaxBlocks = 1u << 15;
+  // A place is the number of a block of series and how many units into it.
+  static constexpr std::size_t kUnit = 8;
+  static constexpr unsigned kUnitBits = 18;
+  static constexpr std::uint32_t kMaxSeriesBlocks = 1u << (32 - kUnitBits);
 
-  static void put(Index& index, data::Series* series) noexcept;
+  [[nodiscard]] data::Series* at_place(std::uint32_t place) const noexcept {
+    return reinterpret_cast<data::Series*>(series_blocks()[place >> kUnitBits] +
+                                           kUnit * (place & ((1u << kUnitBits) - 1)));
+  }
+  [[nodiscard]] char** series_blocks() const noexcept { return reinterpret_cast<char**>(series_places_.data()); }
+  [[nodiscard]] data::ChildTable** child_blocks() const noexcept {
+    return reinterpret_cast<data::ChildTable**>(child_places_.data());
+  }
+
+  Nursery& own_nursery();
+  void take_block(Nursery& nursery, std::size_t bytes);
+  const data::TagLayout* layout_of(Nursery& nursery, std::string_view raw, const NewSeries& found);
+  const data::TagLayout* keep_layout(data::TagLayout&& layout);
+  data::Series* lay_out(Nursery& nursery, const data::TagLayout* layout, std::string_view raw, const NewSeries& found);
+  static void put(Index& index, std::uint64_t slot) noexcept;
   void grow_index();
-  char* take(std::size_t bytes, std::size_t align);
   std::string_view keep(std::string_view text);
-  data::ChildTable* child_of(data::SuperTableRef* table, std::string_view name);
+  data::ChildTable* child_of(data::SuperTableRef* table, const data::TableName& name);
+  void enter_child(std::uint64_t slot) noexcept;
   void grow_children();
   data::SuperTableRef* table_locked(std::string_view name);
   std::uint16_t tag_key_locked(std::string_view key);
 
-  mutable std::mutex mutex_;  // guards everything below but the atomics
+  // Read by every row, written by none but those of new series.
   std::atomic<Index*> index_;
-  std::vector<std::unique_ptr<Index>> indexes_;  // replaced ones stay: a reader may still probe them
+  Pages series_places_;  // [kMaxSeriesBlocks] char*: a reader gets to one by a slot that was stored after it
+  Pages child_places_;   // [kMaxBlocks] ChildTable*
+
+  alignas(64) mutable std::mutex mutex_;         // guards everything below but the atomics and the insides of nurseries
+  std::vector<std::unique_ptr<Index>> indexes_;  // replaced ones stay as zeros: a reader may still probe them
   std::uint32_t series_count_ = 0;
-  std::vector<std::unique_ptr<char[]>> arena_;
-  char* arena_at_ = nullptr;
-  char* arena_end_ = nullptr;
-  // Open addressing by ChildTable::hash, id + 1 in each slot: 4 to 8 bytes a child table where a node container
-  // takes 48.
-  std::vector<std::uint32_t> child_slots_;
-  std::vector<std::unique_ptr<data::ChildTable[]>> child_memory_;
-  std::unique_ptr<std::atomic<data::ChildTable*>[]> child_blocks_;
+  std::uint32_t series_block_count_ = 0;
+  std::vector<Pages> series_memory_;
+  std::unique_ptr<Nursery[]> nurseries_;
+  std::deque<data::TagLayout> layouts_;
+  std::unordered_multimap<std::uint64_t, const data::TagLayout*> layouts_by_hash_;
+  // Open addressing: 32 bits of the hash and id + 1 in each slot.
+  Pages child_slots_;
+  std::size_t child_mask_ = 0;
+  std::vector<Pages> child_memory_;
+  std::vector<std::unique_ptr<char[]>> texts_;
+  char* text_at_ = nullptr;
+  char* text_end_ = nullptr;
   std::atomic<std::uint32_t> child_count_{0};
   std::atomic<std::uint32_t> max_children_{0xFFFFFFFF};
   std::unordered_map<std::string_view, std::unique_ptr<data::SuperTableRef>> tables_;

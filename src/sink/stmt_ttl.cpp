@@ -154,7 +154,7 @@ void StmtWriter::set_missing_ttl() {
       session_.connection().execute(
           fmt::format("ALTER TABLE {} TTL {}", data::quote_identifier(child->name), options_.ttl_days));
     } catch (const Error& error) {
-      log(LogLevel::warning, fmt::format("child table '{}' has no TTL: {}", child->name, error.what()));
+      log(LogLevel::warning, fmt::format("child table '{}' has no TTL: {}", child->name.text().view(), error.what()));
     }
   }
 }

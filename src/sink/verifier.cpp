@@ -20,6 +20,12 @@ constexpr std::int32_t kTableMissing = 0x2603;
 constexpr std::int32_t kTableGone = 0x0618;
 constexpr std::int32_t kSuperTableMissing = 0x0362;
 
+/// Where a child table of that name stands in a list. There may be millions.
+struct HashName {
+  std::size_t operator()(const data::TableName& name) const noexcept { return name.hash(); }
+};
+using Places = std::unordered_map<data::TableName, std::size_t, HashName>;
+
 bool says_missing(const Error& error) {
   const auto code = error.server_code();
   return code == kTableMissing || code == kTableGone || code == kSuperTableMissing;
@@ -134,7 +140,7 @@ VerifyOutcome Verifier::run(std::span<const Table> tables) {
 void Verifier::compare_table(const Table& table, std::vector<Expected>& children) {
   std::int64_t first = INT64_MAX;
   std::int64_t last = INT64_MIN;
-  std::unordered_map<std::string_view, std::size_t> places;
+  Places places;
   places.reserve(children.size());
   for (std::size_t i = 0; i < children.size(); ++i) {
     first = std::min(first, children[i].first);
@@ -152,7 +158,7 @@ void Verifier::compare_table(const Table& table, std::vector<Expected>& children
     try {
       auto rows = connection.query(counts);
       while (rows.next()) {
-        const auto place = places.find(rows.text(0));
+        const auto place = places.find(data::TableName(rows.text(0)));
         if (place == places.end()) continue;
         const Expected& expected = children[place->second];
         fine[place->second] = table.only_ours && rows.integer(1) == expected.keys &&

@@ -52,7 +52,7 @@ Parsed parse(std::string_view text, const JsonOptions& with = options(), std::si
     rows.for_each_row([&](const data::Row& row) {
       const auto& shape = rows.shapes()[row.shape];
       std::string line = fmt::format("{}+{} {} {} {}", at + row.offset, row.length, shape.table->name,
-                                     registry.child(row.child).name, row.time);
+                                     registry.child(row.child).name.text().view(), row.time);
       for (std::size_t i = 0; i < shape.fields.size(); ++i) {
         const auto slot = row.slots()[i];
         const auto type = shape.fields[i].type;
