@@ -52,9 +52,17 @@ void LineParser::Work::general_line(const char* line, const char* end, std::size
     error = duplicate_name();
     return refuse();
   }
-  if (memory.plan != plan) {
+  // A line that only lacks some fields takes nothing away from what is expected of the next.
+  auto*& widest = widest_of(*plan->table);
+  if (widest == nullptr || plan->fields.size() > widest->fields.size()) widest = plan;
+  if (memory.plan != plan && (memory.plan == nullptr || !memory.plan->add_part(*plan, parts_))) {
     memory.other = memory.plan;
     memory.plan = plan;
+    if (widest != plan && widest != memory.other && widest->add_part(*plan, parts_) &&
+        !names_collide(*series, *widest)) {
+      memory.other = plan;
+      memory.plan = widest;
+    }
   }
   if (last_series_ != kNoSeries) memory_[last_series_].next = series;
   put_row(series, plan, time, offset, static_cast<std::size_t>(end - line));

@@ -1,6 +1,7 @@
 #include "format/line_parser.h"
 
 #include <algorithm>
+#include <bit>
 #include <chrono>
 #include <cstring>
 
@@ -50,9 +51,10 @@ void LineParser::Work::parse(const io::Chunk& chunk, data::RowSet& rows) {
   chunk_offset_ = chunk.offset;
   rows.set_time_unit(data::Precision::nanoseconds);
   ++epoch_;
-  if (plans_.size() > kMostPlans) {
+  if (plans_.size() > kMostPlans || parts_ > 4 * kMostPlans) {
+    parts_ = 0;
     for (auto& memory : memory_) memory.plan = memory.other = nullptr;
-    last_plan_ = nullptr;
+    widest_.clear();
     plans_by_signature_.clear();
     plans_by_sorted_.clear();
     plans_.clear();
@@ -64,119 +66,20 @@ void LineParser::Work::parse(const io::Chunk& chunk, data::RowSet& rows) {
   } const closer{*this};
   walk_.over(
       chunk.text, chunk.offset == 0, {options_.payload_rules, options_.predict}, rows,
-      [this](const char* line, const char* end, std::size_t offset) { return predicted_line(line, end, offset); },
+      [this](const char* line, const char* end, std::size_t offset) {
+        if (options_.wide)
+          if (const char* const next = wide_line(line, end, offset)) return next;
+        return predicted_line(line, end, offset);
+      },
       [this](const char* line, const char* end, std::size_t offset) { general_line(line, end, offset); });
 }
 
 // --- the hot path: lines like those before ---
 
-/// Parses the line when it has the series, fields and types that it should have. Returns the start of the next line, or
-/// nullptr: nothing was kept, the general path must look at it.
-inline const char* LineParser::Work::predicted_line(const char* line, const char* end, std::size_t offset) {
-  const char* p = line;
-  Series* const series = predicted_series(p, end);
-  if (series == nullptr) return nullptr;
-  auto& memory = memory_[series->id];
-  LinePlan* plan = memory.plan;
-  if (plan == nullptr) [[unlikely]] {
-    if (last_plan_ == nullptr || last_plan_->table != series->child->table || names_collide(*series, *last_plan_))
-      return nullptr;
-    plan = memory.plan = last_plan_;
-  }
-  if (memory.next != nullptr) {
-    // The registry lays the raw bytes behind the head of a series.
-    const auto* const next = reinterpret_cast<const char*>(memory.next);
-    for (std::size_t at = 0; at < 256; at += 64) __builtin_prefetch(next + at);
-  }
-
-  do ++p;
-  while (*p == ' ');
-  auto* row = rows_->begin_row(plan->row_bytes);
-  const char* after = predicted_fields(*plan, p, end, row->slots());
-  if (after == nullptr) [[unlikely]] {
-    if (memory.other == nullptr) return nullptr;
-    std::swap(memory.plan, memory.other);
-    plan = memory.plan;
-    row = rows_->begin_row(plan->row_bytes);
-    after = predicted_fields(*plan, p, end, row->slots());
-    if (after == nullptr) return nullptr;
-  }
-  std::int64_t time = 0;
-  const char* line_end = nullptr;
-  const char* const next = predicted_time(after, offset, time, line_end);
-  if (next == nullptr || time < options_.range.first || time > options_.range.last) [[unlikely]]
-    return nullptr;
-  finish(row, series, *plan, time, offset, static_cast<std::size_t>(line_end - line));
-  return next;
-}
-
-/// Reads the fields of the plan, all of them and no other. Returns where they end, or nullptr.
-inline const char* LineParser::Work::predicted_fields(LinePlan& plan, const char* p, const char* end,
-                                                      data::Slot* slots) {
-  const LineFieldPlan* const first = plan.fields.data();
-  const std::size_t count = plan.fields.size();
-  for (std::size_t i = 0;;) {
-    const auto& field = first[i];
-    if (!field.matches(p, end - p)) [[unlikely]]
-      return permuted_fields(plan, i, p, end, slots);
-    p = predicted_value(field, p + field.key_bytes, slots[i]);
-    if (p == nullptr) [[unlikely]]
-      return nullptr;
-    if (++i == count) break;
-    if (*p++ != ',') [[unlikely]]
-      return nullptr;
-  }
-  return *p == ',' ? nullptr : p;
-}
-
-/// The same where the fields from the `at`th on stand in another order.
-const char* LineParser::Work::permuted_fields(LinePlan& plan, std::size_t at, const char* p, const char* end,
-                                              data::Slot* slots) {
-  if (++plan.stamp == 0) {
-    std::fill(plan.seen.begin(), plan.seen.end(), 0);
-    plan.stamp = 1;
-  }
-  std::fill_n(plan.seen.begin(), at, plan.stamp);
-  for (;;) {
-    const std::size_t i = plan.find(p, end - p);
-    if (i == LinePlan::kNone || plan.seen[i] == plan.stamp) return nullptr;
-    plan.seen[i] = plan.stamp;
-    const auto& field = plan.fields[i];
-    p = predicted_value(field, p + field.key_bytes, slots[i]);
-    if (p == nullptr) return nullptr;
-    if (++at == plan.fields.size()) break;
-    if (*p++ != ',') return nullptr;
-  }
-  return *p == ',' ? nullptr : p;
-}
-
-/// The series of the line at `p`, which is left at the blank behind it.
-inline Series* LineParser::Work::predicted_series(const char*& p, const char* end) {
-  Series* follower = nullptr;
-  if (last_series_ != kNoSeries) [[likely]] {
-    follower = memory_[last_series_].next;
-    if (follower != nullptr) {
-      const auto raw = follower->raw;
-      // A registered series ends at a live blank: so does this one where the bytes are the same.
-      if (end - p > static_cast<std::ptrdiff_t>(raw.size()) && p[raw.size()] == ' ' &&
-          std::memcmp(p, raw.data(), raw.size()) == 0 && *p != '#')
-        return p += raw.size(), follower;
-    }
-  }
-  const char* stop = find_blank(p);
-  while (*stop == ' ' && is_escaped(p, stop)) stop = find_blank(stop + 1);
-  if (*stop != ' ' || *p == '#') return nullptr;
-  const std::string_view raw(p, static_cast<std::size_t>(stop - p));
-  Series* const series = registry_.find(hash_bytes(raw), raw);
-  if (series == nullptr || series->id >= memory_.size()) return nullptr;
-  if (last_series_ != kNoSeries) memory_[last_series_].next = series;
-  p = stop;
-  return series;
-}
-
 inline bool ends_value(char c) noexcept { return c == ',' || c == ' ' || c == '\n'; }
 
-inline const char* LineParser::Work::predicted_value(const LineFieldPlan& field, const char* p, data::Slot& slot) {
+[[gnu::always_inline]] inline const char* LineParser::Work::predicted_value(const LineFieldPlan& field, const char* p,
+                                                                            data::Slot& slot) {
   const char* const begin = p;
   switch (field.kind) {
     case LineKind::signed_integer: {
@@ -206,6 +109,7 @@ inline const char* LineParser::Work::predicted_value(const LineFieldPlan& field,
     case LineKind::float64: {
       double value = 0;
       p = read_plain_double(p, value);
+      if (p == nullptr) p = read_long_double(begin, value);
       if (p != nullptr && ((load4(p) ^ field.suffix) & field.suffix_mask) == 0 && ends_value(p[field.suffix_bytes]))
           [[likely]] {
         slot = data::slot_of(value);
@@ -249,6 +153,152 @@ inline const char* LineParser::Work::predicted_value(const LineFieldPlan& field,
   return scanned_value(field, begin, slot);
 }
 
+/// Parses the line when it has the series, fields and types that it should have. Returns the start of the next line, or
+/// nullptr: nothing was kept, the general path must look at it.
+const char* LineParser::Work::predicted_line(const char* line, const char* end, std::size_t offset) {
+  const char* p = line;
+  Series* const series = predicted_series(p, end);
+  if (series == nullptr) return nullptr;
+  auto& memory = memory_[series->id];
+  LinePlan* plan = memory.plan;
+  if (plan == nullptr) [[unlikely]] {
+    LinePlan* const widest = widest_of(*series->child->table);
+    if (widest == nullptr || names_collide(*series, *widest)) return nullptr;
+    plan = memory.plan = widest;
+  }
+  if (memory.next != nullptr) {
+    // The registry lays the raw bytes behind the head of a series.
+    const auto* const next = reinterpret_cast<const char*>(memory.next);
+    for (std::size_t at = 0; at < 256; at += 64) __builtin_prefetch(next + at);
+  }
+
+  if (options_.wide) {
+    if (!plan->wide_tried) [[unlikely]] {
+      plan->wide_tried = true;
+      plan->wide = make_wide_plan(*plan);
+    }
+    if (plan->wide != nullptr && line != tried_)
+      if (const char* const next = wide_fields(line, p, offset, series, memory)) return next;
+  }
+
+  do ++p;
+  while (*p == ' ');
+  auto* row = rows_->begin_row(plan->row_bytes);
+  const char* after = predicted_fields(plan, p, end, row->slots());
+  if (after == nullptr) [[unlikely]] {
+    if (memory.other == nullptr) return nullptr;
+    std::swap(memory.plan, memory.other);
+    plan = memory.plan;
+    row = rows_->begin_row(plan->row_bytes);
+    after = predicted_fields(plan, p, end, row->slots());
+    if (after == nullptr) return nullptr;
+  }
+  std::int64_t time = 0;
+  const char* line_end = nullptr;
+  const char* const next = predicted_time(after, offset, time, line_end);
+  if (next == nullptr || time < options_.range.first || time > options_.range.last) [[unlikely]]
+    return nullptr;
+  finish(row, series, *plan, time, offset, static_cast<std::size_t>(line_end - line));
+  if (plan != memory.plan) [[unlikely]]
+    note_part(memory, plan);
+  return next;
+}
+
+/// Reads the fields of the plan and no other. `plan` becomes another one where some of the fields are not there.
+/// Returns where they end, or nullptr.
+inline const char* LineParser::Work::predicted_fields(LinePlan*& plan, const char* p, const char* end,
+                                                      data::Slot* slots) {
+  const LineFieldPlan* const first = plan->fields.data();
+  const std::size_t count = plan->fields.size();
+  for (std::size_t i = 0;;) {
+    const auto& field = first[i];
+    if (!field.matches(p, end - p)) [[unlikely]]
+      return scattered_fields(plan, i, p, end, slots);
+    p = any_value(field, p + field.key_bytes, slots[i]);
+    if (p == nullptr) [[unlikely]]
+      return nullptr;
+    if (++i == count) break;
+    if (*p != ',') [[unlikely]]
+      return scattered_fields(plan, i, p, end, slots);
+    ++p;
+  }
+  return *p == ',' ? nullptr : p;
+}
+
+/// The same where the fields from the `at`th on stand in another order or some are missing. `p`: at the next key, or at
+/// the blank behind the last value.
+const char* LineParser::Work::scattered_fields(LinePlan*& plan, std::size_t at, const char* p, const char* end,
+                                               data::Slot* slots) {
+  const LinePlan& whole = *plan;
+  const LineFieldPlan* const fields = whole.fields.data();
+  const std::size_t count = whole.fields.size();
+  auto& seen = plan->seen;
+  for (std::size_t word = 0; word < seen.size(); ++word)
+    seen[word] = at >= (word + 1) * 64 ? ~std::uint64_t{0}
+                 : at <= word * 64     ? 0
+                                       : (std::uint64_t{1} << (at - word * 64)) - 1;
+  std::size_t met = at;
+  bool ordered = true;
+  for (std::size_t i = at + 1; *p != ' ' && *p != '\n'; ++i) {
+    // Most often the next one of the plan, or the one behind that; not where fields stand in any order.
+    if (ordered && i < count && fields[i].matches(p, end - p)) {
+    } else if (ordered && i + 1 < count && fields[i + 1].matches(p, end - p)) {
+      ++i;
+    } else {
+      i = whole.find(p, end - p);
+      ordered = false;
+    }
+    if (i == LinePlan::kNone) return nullptr;
+    const auto bit = std::uint64_t{1} << (i % 64);
+    auto& word = seen[i / 64];
+    if ((word & bit) != 0) return nullptr;
+    word |= bit;
+    const auto& field = fields[i];
+    p = predicted_value(field, p + field.key_bytes, slots[i]);
+    if (p == nullptr) return nullptr;
+    ++met;
+    if (*p != ',') break;
+    if (*++p == ' ') return nullptr;
+  }
+  if (met == count) return *p == ',' ? nullptr : p;
+  if (seen.size() != 1 || *p == ',') return nullptr;
+  auto* const part = whole.part(seen[0]);
+  if (part == nullptr) return nullptr;
+  std::size_t to = 0;
+  for (auto left = seen[0]; left != 0; left &= left - 1) slots[to++] = slots[std::countr_zero(left)];
+  plan = part;
+  return p;
+}
+
+/// The series of the line at `p`, which is left at the blank behind it.
+inline Series* LineParser::Work::predicted_series(const char*& p, const char* end) {
+  Series* follower = nullptr;
+  if (last_series_ != kNoSeries) [[likely]] {
+    follower = memory_[last_series_].next;
+    if (follower != nullptr) {
+      const auto raw = follower->raw;
+      // A registered series ends at a live blank: so does this one where the bytes are the same.
+      if (end - p > static_cast<std::ptrdiff_t>(raw.size()) && p[raw.size()] == ' ' &&
+          std::memcmp(p, raw.data(), raw.size()) == 0 && *p != '#')
+        return p += raw.size(), follower;
+    }
+  }
+  const char* stop = find_blank(p);
+  while (*stop == ' ' && is_escaped(p, stop)) stop = find_blank(stop + 1);
+  if (*stop != ' ' || *p == '#') return nullptr;
+  const std::string_view raw(p, static_cast<std::size_t>(stop - p));
+  Series* const series = registry_.find(hash_bytes(raw), raw);
+  if (series == nullptr || series->id >= memory_.size()) return nullptr;
+  if (last_series_ != kNoSeries) memory_[last_series_].next = series;
+  p = stop;
+  return series;
+}
+
+/// The same as one function: it is long.
+const char* LineParser::Work::any_value(const LineFieldPlan& field, const char* p, data::Slot& slot) {
+  return predicted_value(field, p, slot);
+}
+
 /// A value in an unusual spelling: the general rules; nullptr unless it has the predicted type.
 const char* LineParser::Work::scanned_value(const LineFieldPlan& field, const char* p, data::Slot& slot) {
   const char* end = find_newline(p);
@@ -266,37 +316,6 @@ const char* LineParser::Work::scanned_value(const LineFieldPlan& field, const ch
   value.write(rows_->begin_text(value.bytes), scanner_.images());
   slot = rows_->commit_text(value.bytes);
   return stop;
-}
-
-/// Reads the timestamp behind the fields and finds the end of the line. Returns the start of the next one.
-inline const char* LineParser::Work::predicted_time(const char* p, std::size_t offset, std::int64_t& time,
-                                                    const char*& line_end) {
-  if (*p == '\r') [[unlikely]]
-    return nullptr;
-  while (*p == ' ') ++p;
-  std::uint64_t count = 0;
-  unsigned digits = 0;
-  const char* const begin = p;
-  p = read_digits(p, count, digits);
-  if (digits == 0) {
-    if (*p != '\n') return nullptr;
-    time = time_at(offset);
-    line_end = p;
-    return p + 1;
-  }
-  // "0" is the clock's too, but rare; 20 digits and more are clamped elsewhere.
-  if (digits > 19 || count == 0 || count > static_cast<std::uint64_t>(kMaxTime)) [[unlikely]]
-    return nullptr;
-  if (!scale_.to_ns(static_cast<std::int64_t>(count), time)) [[unlikely]]
-    return nullptr;
-  if (*p == '\n') [[likely]] {
-    line_end = p;
-    return p + 1;
-  }
-  if (p == begin || !is_space(*p)) return nullptr;
-  const char* const newline = find_newline(p);
-  line_end = newline[-1] == '\r' && !options_.payload_rules ? newline - 1 : newline;
-  return newline + 1;
 }
 
 std::uint32_t LineParser::Work::shape_of(LinePlan& plan) {

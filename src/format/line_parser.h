@@ -32,6 +32,8 @@ struct LineOptions {
   bool payload_rules = false;
   /// Off: every record takes the general path (tests compare the two).
   bool predict = true;
+  /// Off: predicted records are read without AVX2 even where the processor has it.
+  bool wide = true;
 };
 
 /// InfluxDB line protocol as TDengine's schemaless insert reads it. Rows have the time unit nanoseconds.

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "format/line_kernels.h"
+#include "format/line_wide.h"
 
 namespace penstock::format {
 namespace {
@@ -60,6 +61,10 @@ void set_key(LineFieldPlan& field, std::string_view key) {
   }
 }
 
+std::size_t part_slot(std::uint64_t set, std::size_t mask) noexcept {
+  return static_cast<std::size_t>((set * 0x9E3779B97F4A7C15) >> 32) & mask;
+}
+
 }  // namespace
 
 void LinePlan::signature_of(const data::SuperTableRef& table, const std::vector<LineField>& fields,
@@ -75,7 +80,7 @@ void LinePlan::signature_of(const data::SuperTableRef& table, const std::vector<
 
 LinePlan::LinePlan(data::SuperTableRef* of, const std::vector<LineField>& from,
                    std::vector<std::uint16_t> sorted_fields, std::string_view timestamp_name)
-    : table(of), sorted(std::move(sorted_fields)), seen(from.size(), 0) {
+    : table(of), sorted(std::move(sorted_fields)), seen((from.size() + 63) / 64, 0) {
   signature_of(*table, from, {}, signature);
   signature_of(*table, from, sorted, sorted_signature);
   std::size_t spelled = 0;
@@ -123,6 +128,8 @@ LinePlan::LinePlan(data::SuperTableRef* of, const std::vector<LineField>& from,
   duplicate = std::adjacent_find(all.begin(), all.end()) != all.end();
 }
 
+LinePlan::~LinePlan() = default;
+
 std::size_t LinePlan::find(const char* p, std::ptrdiff_t left) const noexcept {
   const char* const stop = find_equals(p);
   if (*stop != '=') return kNone;
@@ -133,6 +140,43 @@ std::size_t LinePlan::find(const char* p, std::ptrdiff_t left) const noexcept {
     if (field.key_bytes == bytes && field.matches(p, left)) return slots_[slot] - std::size_t{1};
   }
   return kNone;
+}
+
+LinePlan* LinePlan::part(std::uint64_t set) const noexcept {
+  if (parts_.empty()) return nullptr;
+  const auto mask = parts_.size() - 1;
+  for (auto at = part_slot(set, mask); parts_[at].plan != nullptr; at = (at + 1) & mask)
+    if (parts_[at].set == set) return parts_[at].plan;
+  return nullptr;
+}
+
+void LinePlan::put(std::vector<Part>& parts, Part part) noexcept {
+  const auto mask = parts.size() - 1;
+  auto at = part_slot(part.set, mask);
+  while (parts[at].plan != nullptr) at = (at + 1) & mask;
+  parts[at] = part;
+}
+
+bool LinePlan::add_part(LinePlan& plan, std::size_t& added) {
+  if (fields.size() > 64 || plan.fields.size() >= fields.size() || plan.table != table) return false;
+  std::uint64_t set = 0;
+  std::size_t f = 0;
+  for (const auto& name : plan.names) {
+    while (f < names.size() && (names[f].name != name.name || names[f].type != name.type)) ++f;
+    if (f == names.size()) return false;
+    set |= std::uint64_t{1} << f++;
+  }
+  if (part(set) != nullptr) return true;
+  if (part_count_ * 2 >= parts_.size()) {
+    std::vector<Part> larger(std::max<std::size_t>(parts_.size() * 2, 8));
+    for (const auto& old : parts_)
+      if (old.plan != nullptr) put(larger, old);
+    parts_ = std::move(larger);
+  }
+  put(parts_, {set, &plan});
+  ++part_count_;
+  ++added;
+  return true;
 }
 
 }  // namespace penstock::format

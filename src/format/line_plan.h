@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,6 +14,8 @@
 
 /// What LineParser expects of the next line: the fields of an earlier one, prepared for comparison.
 namespace penstock::format {
+
+struct LineWidePlan;
 
 /// How the value of a predicted field is read without the general scanner.
 enum class LineKind : std::uint8_t { signed_integer, unsigned_integer, float64, boolean, text, nchar, other };
@@ -53,6 +56,8 @@ struct LinePlan {
   std::size_t row_bytes = 0;
   bool duplicate = false;  ///< a key stands twice, or is the timestamp column's name: every line is refused
   bool has_text = false;
+  std::unique_ptr<LineWidePlan> wide;  ///< line_wide.h; nullptr: not tried yet, or of no use
+  bool wide_tried = false;
 
   // Of the RowSet being filled:
   std::uint64_t epoch = 0;
@@ -60,13 +65,18 @@ struct LinePlan {
   std::uint32_t rows = 0;
   std::vector<std::uint32_t> longest;
 
-  // Of the line being read in another order:
-  std::vector<std::uint32_t> seen;
-  std::uint32_t stamp = 0;
+  /// Of the line being read in another order or with fewer fields: bit f % 64 of word f / 64, the field was met.
+  std::vector<std::uint64_t> seen;
 
   static constexpr std::size_t kNone = static_cast<std::size_t>(-1);
   /// The field whose key stands at `p` in padded text, or kNone.
   [[nodiscard]] std::size_t find(const char* p, std::ptrdiff_t left) const noexcept;
+
+  /// The plan whose fields are those of `set` (a bit each), in this plan's order: that of lines which lack the others.
+  /// nullptr: not known. Only with up to 64 fields.
+  [[nodiscard]] LinePlan* part(std::uint64_t set) const noexcept;
+  /// Remembers `plan` where it is such a part, and counts it in `added` where it is new. False: it is none.
+  bool add_part(LinePlan& plan, std::size_t& added);
 
   /// Writes table, names and types of the fields, in the order of `order` or, where that is empty, their own.
   static void signature_of(const data::SuperTableRef& table, const std::vector<LineField>& fields,
@@ -74,9 +84,18 @@ struct LinePlan {
   /// `sorted_fields`: the fields by name.
   LinePlan(data::SuperTableRef* of, const std::vector<LineField>& from, std::vector<std::uint16_t> sorted_fields,
            std::string_view timestamp_name);
+  ~LinePlan();
 
  private:
+  struct Part {
+    std::uint64_t set = 0;
+    LinePlan* plan = nullptr;
+  };
+  static void put(std::vector<Part>& parts, Part part) noexcept;
+
   std::vector<std::uint16_t> slots_;  // open addressing by key_hash(), index + 1
+  std::vector<Part> parts_;           // open addressing by `set`
+  std::size_t part_count_ = 0;
 };
 
 }  // namespace penstock::format

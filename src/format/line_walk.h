@@ -59,11 +59,13 @@ class LineWalk {
     // A last line without a newline is parsed in a copy that has one.
     const bool cut = rest < text.size();
     if (cut) {
-      tail_.assign(text, rest);
+      // As in the chunk, readable bytes stand before a line that is not the first.
+      const std::size_t lead = std::min<std::size_t>(rest, io::kPadding);
+      tail_.assign(text, rest - lead);
       tail_ += '\n';
       const auto size = tail_.size();
       tail_.append(io::kPadding, '\0');
-      pieces[1] = {std::string_view(tail_).substr(0, size), rest};
+      pieces[1] = {std::string_view(tail_).substr(lead, size - lead), rest};
     }
     // One call, so that the paths are inlined once.
     for (const auto& piece : pieces) run(piece.text.data(), piece.text.data() + piece.text.size(), piece.offset);

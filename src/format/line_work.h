@@ -9,10 +9,12 @@
 #include <vector>
 
 #include "base/hash.h"
+#include "format/line_kernels.h"
 #include "format/line_parser.h"
 #include "format/line_plan.h"
 #include "format/line_scan.h"
 #include "format/line_walk.h"
+#include "format/line_wide.h"
 #include "format/number.h"
 #include "format/payload.h"
 
@@ -55,6 +57,7 @@ class LineParser::Work {
       : registry_(registry), options_(std::move(options)), scale_(options_.precision) {
     // Which tags make the child table is told by the general path.
     if (!options_.naming.uses_all_tags()) options_.predict = false;
+    options_.wide = options_.wide && has_wide_lines();
   }
 
   void parse(const io::Chunk& chunk, data::RowSet& rows);
@@ -68,11 +71,17 @@ class LineParser::Work {
   };
   static constexpr std::uint32_t kNoSeries = 0xFFFFFFFF;
 
+  const char* wide_line(const char* line, const char* end, std::size_t offset);
+  const char* wide_fields(const char* line, const char* p, std::size_t offset, data::Series* series, Memory& memory);
+  const char* wide_row(const char* line, const char* p, std::size_t offset, data::Series* series, Memory& memory);
+  void note_part(Memory& memory, LinePlan* part);
+  void note_failure(LinePlan& plan);
   const char* predicted_line(const char* line, const char* end, std::size_t offset);
   data::Series* predicted_series(const char*& p, const char* end);
-  const char* predicted_fields(LinePlan& plan, const char* p, const char* end, data::Slot* slots);
-  const char* permuted_fields(LinePlan& plan, std::size_t at, const char* p, const char* end, data::Slot* slots);
+  const char* predicted_fields(LinePlan*& plan, const char* p, const char* end, data::Slot* slots);
+  const char* scattered_fields(LinePlan*& plan, std::size_t at, const char* p, const char* end, data::Slot* slots);
   const char* predicted_value(const LineFieldPlan& field, const char* p, data::Slot& slot);
+  const char* any_value(const LineFieldPlan& field, const char* p, data::Slot& slot);
   const char* scanned_value(const LineFieldPlan& field, const char* p, data::Slot& slot);
   const char* predicted_time(const char* p, std::size_t offset, std::int64_t& time, const char*& line_end);
   /// Time of a line that gives none.
@@ -95,6 +104,10 @@ class LineParser::Work {
   bool names_collide(const data::Series& series, const LinePlan& plan);
   std::string_view tag_key_name(std::uint16_t key);
   Memory& memory_of(const data::Series& series);
+  LinePlan*& widest_of(const data::SuperTableRef& table) {
+    if (table.id >= widest_.size()) widest_.resize(table.id + std::size_t{1});
+    return widest_[table.id];
+  }
   void put_row(data::Series* series, LinePlan* plan, std::int64_t time, std::size_t offset, std::size_t length);
   std::uint32_t shape_of(LinePlan& plan);
   void finish(data::Row* row, data::Series* series, LinePlan& plan, std::int64_t time, std::size_t offset,
@@ -115,14 +128,59 @@ class LineParser::Work {
   std::vector<LinePlan*> open_plans_;  // with a shape in rows_
   std::vector<Memory> memory_;
   std::vector<std::string_view> tag_key_names_;
-  LinePlan* last_plan_ = nullptr;
+  std::size_t parts_ = 0;          // that plans know of each other
+  std::vector<LinePlan*> widest_;  // by table: the plan with the most fields so far, which new series begin with
   std::uint32_t last_series_ = kNoSeries;
   data::RowSet* rows_ = nullptr;
   std::uint32_t source_ = 0;        // of the chunk at hand
   std::uint64_t chunk_offset_ = 0;  // likewise
   std::uint64_t epoch_ = 0;
   LineWalk walk_;
+
+  // Of line_wide.cpp:
+  const char* tried_ = nullptr;  // the line that wide_line() could not read
+  // The last timestamp of 19 digits: bytes 0..7, 8..15, 11..18. As it begins it is none.
+  std::uint64_t last_stamp_[3] = {0, 0, 1};
+  std::int64_t last_time_ = 0;  // in nanoseconds, and within the range
 };
+
+/// Behind a row that lacked fields of the plan expected.
+inline void LineParser::Work::note_part(Memory& memory, LinePlan* part) {
+  // The same fewer fields twice in a row: that is what to expect from now on.
+  if (memory.other == part) std::swap(memory.plan, memory.other);
+  else memory.other = part;
+}
+
+/// Reads the timestamp behind the fields and finds the end of the line. Returns the start of the next one.
+inline const char* LineParser::Work::predicted_time(const char* p, std::size_t offset, std::int64_t& time,
+                                                    const char*& line_end) {
+  if (*p == '\r') [[unlikely]]
+    return nullptr;
+  while (*p == ' ') ++p;
+  std::uint64_t count = 0;
+  unsigned digits = 0;
+  const char* const begin = p;
+  p = read_digits(p, count, digits);
+  if (digits == 0) {
+    if (*p != '\n') return nullptr;
+    time = time_at(offset);
+    line_end = p;
+    return p + 1;
+  }
+  // "0" is the clock's too, but rare; 20 digits and more are clamped elsewhere.
+  if (digits > 19 || count == 0 || count > static_cast<std::uint64_t>(kMaxTime)) [[unlikely]]
+    return nullptr;
+  if (!scale_.to_ns(static_cast<std::int64_t>(count), time)) [[unlikely]]
+    return nullptr;
+  if (*p == '\n') [[likely]] {
+    line_end = p;
+    return p + 1;
+  }
+  if (p == begin || !is_space(*p)) return nullptr;
+  const char* const newline = find_newline(p);
+  line_end = newline[-1] == '\r' && !options_.payload_rules ? newline - 1 : newline;
+  return newline + 1;
+}
 
 /// Keeps the row, whose slots are filled.
 inline void LineParser::Work::finish(data::Row* row, data::Series* series, LinePlan& plan, std::int64_t time,
@@ -141,7 +199,6 @@ inline void LineParser::Work::finish(data::Row* row, data::Series* series, LineP
   ++plan.rows;
   rows_->commit_row(plan.row_bytes);
   last_series_ = series->id;
-  last_plan_ = &plan;
 }
 
 }  // namespace penstock::format

@@ -103,6 +103,14 @@ const char* unsigned64(std::string_view text, double value, data::Slot& slot) no
 
 }  // namespace
 
+const char* read_long_double(const char* p, double& value) noexcept {
+  const char* stop = p + (*p == '-');
+  if (!is_digit(*stop)) return nullptr;
+  while (is_digit(*stop) || *stop == '.') ++stop;
+  const auto result = fast_float::from_chars(p, stop, value);
+  return result.ec == std::errc{} && result.ptr == stop ? stop : nullptr;
+}
+
 const char* parse_number(std::string_view text, Number& number) {
   double value = 0;
   const std::size_t used = strtod_prefix(text, value);

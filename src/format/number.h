@@ -130,6 +130,9 @@ inline const char* read_plain_double(const char* p, double& value) noexcept {
   return p;
 }
 
+/// The same with any number of digits, by the general algorithm. nullptr: an unusual spelling.
+const char* read_long_double(const char* p, double& value) noexcept;
+
 /// A number with its type suffix, as schemaless insert reads it.
 struct Number {
   data::Type type = data::Type::null;

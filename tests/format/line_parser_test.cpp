@@ -304,9 +304,10 @@ LineOptions steady_options(bool predict) {
 TEST(LineParserProperty, PredictionChangesNothing) {
   for (unsigned seed = 0; seed < 60; ++seed) {
     const auto text = mixed_text(seed, 400);
-    for (const bool payload : {false, true}) {
+    for (const unsigned way : {0u, 1u, 2u, 3u}) {
       auto fast = steady_options(true), slow = steady_options(false);
-      fast.payload_rules = slow.payload_rules = payload;
+      fast.payload_rules = slow.payload_rules = way % 2 != 0;
+      fast.wide = way / 2 != 0;
       Parsed one(text, fast), other(text, slow);
       ASSERT_EQ(all_text(one.registry, one.rows), all_text(other.registry, other.rows)) << "seed " << seed;
       ASSERT_EQ(one.rows.shapes().size(), other.rows.shapes().size());
