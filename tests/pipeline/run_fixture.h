@@ -34,6 +34,7 @@ struct Settings {
   std::uint64_t max_rejects = 1'000'000;
   std::function<void(sink::ParsedChunk&, std::stop_source&)> look = {};
   std::function<void()> before_write = {};
+  std::function<void(const MemoryBudget&)> stall = {};  ///< before each window is written, in the thread of its lane
   Selection selection = {};
   std::uint32_t max_child_tables = UINT32_MAX;
   RowFilter filter = {};
@@ -124,7 +125,8 @@ class RunTest : public testing::Test {
       lane_options.rows_per_child = 10;
       lane_options.max_window_bytes = settings.memory / 2 / settings.lanes;
       LaneGroup lanes(settings.lanes, lane_options, budget, ledger, counters, registry, [&](std::uint32_t) {
-        return std::make_unique<RecordingWriter>(recorded, settings.before_write);
+        if (!settings.stall) return std::make_unique<RecordingWriter>(recorded, settings.before_write);
+        return std::make_unique<RecordingWriter>(recorded, [&] { settings.stall(budget); });
       });
       plan.growth = &growth;
       plan.lanes = &lanes;
