@@ -58,6 +58,21 @@ std::vector<std::string> command_names(const CLI::App& program) {
   return names;
 }
 
+// The command that `arguments` name from `at` on, with the place behind it: `bench parse` is one of `bench`.
+const CLI::App& command_at(const CLI::App& program, const std::vector<std::string>& arguments, std::size_t& at) {
+  const auto* command = program.get_subcommand(arguments[at++]);
+  const auto names = command_names(*command);
+  if (at < arguments.size() && std::find(names.begin(), names.end(), arguments[at]) != names.end())
+    command = command->get_subcommand(arguments[at++]);
+  return *command;
+}
+
+// "bench parse"
+std::string full_name(const CLI::App& command) {
+  const auto* const parent = command.get_parent();
+  return (parent != nullptr && parent->get_parent() != nullptr ? parent->get_name() + " " : "") + command.get_name();
+}
+
 bool has_flag(const CLI::App& command, const std::string& name) {
   const auto names = flag_names(command);
   return std::find(names.begin(), names.end(), name) != names.end();
@@ -81,6 +96,16 @@ std::optional<std::string> config_file(const std::vector<std::string>& arguments
   return named != nullptr && *named != '\0' ? std::optional<std::string>(named) : std::nullopt;
 }
 
+std::vector<const CLI::App*> leaves(const CLI::App& program) {
+  std::vector<const CLI::App*> found;
+  for (const auto* const command : program.get_subcommands([](const CLI::App*) { return true; })) {
+    const auto parts = command->get_subcommands([](const CLI::App*) { return true; });
+    if (parts.empty()) found.push_back(command);
+    else found.insert(found.end(), parts.begin(), parts.end());
+  }
+  return found;
+}
+
 // One TOML file's settings as flags of one command.
 class ConfigFile {
  public:
@@ -98,22 +123,29 @@ class ConfigFile {
       throw Error(Errc::config,
                   fmt::format("--config {}:{}:{}: {}", path_, begin.line, begin.column, error.description()));
     }
-    const auto commands = command_names(program_);
-    for (const auto& [key, node] : root) {
-      const std::string name(key.str());
-      const bool is_command = std::find(commands.begin(), commands.end(), name) != commands.end();
-      if (is_command && node.is_table()) {
-        if (name == command_.get_name()) take_table(*node.as_table());
-      } else {
-        take(name, node, true);
-      }
-    }
+    take_tables(root, program_);
     return std::move(flags_);
   }
 
  private:
   [[noreturn]] void refuse(const toml::node& node, const std::string& what) const {
     throw Error(Errc::config, fmt::format("--config {}:{}: {}", path_, node.source().begin.line, what));
+  }
+
+  // Settings of one command stand in a table with its name: [load], [bench.parse].
+  void take_tables(const toml::table& table, const CLI::App& parent) {
+    const auto commands = command_names(parent);
+    for (const auto& [key, node] : table) {
+      const std::string name(key.str());
+      const bool is_command = std::find(commands.begin(), commands.end(), name) != commands.end();
+      if (!is_command || !node.is_table()) {
+        take(name, node, true);
+        continue;
+      }
+      const auto* const command = parent.get_subcommand(name);
+      if (command == &command_) take_table(*node.as_table());
+      else if (command == command_.get_parent()) take_tables(*node.as_table(), *command);
+    }
   }
 
   void take_table(const toml::table& table) {
@@ -123,12 +155,12 @@ class ConfigFile {
   void take(std::string name, const toml::node& node, bool for_all) {
     std::replace(name.begin(), name.end(), '_', '-');
     if (name == "config" || name == "help" || !has_flag(command_, name)) {
-      const auto others = program_.get_subcommands([](const CLI::App*) { return true; });
+      const auto others = leaves(program_);
       const bool elsewhere =
           name != "config" && name != "help" &&
           std::any_of(others.begin(), others.end(), [&](const auto* other) { return has_flag(*other, name); });
       if (for_all && elsewhere) return;
-      refuse(node, fmt::format("'{}' is no flag of {}{}", name, command_.get_name(),
+      refuse(node, fmt::format("'{}' is no flag of {}{}", name, full_name(command_),
                                suggestion(name, flag_names(command_), "")));
     }
     if (is_given(command_, name, arguments_)) return;
@@ -154,6 +186,14 @@ class ConfigFile {
   std::vector<std::string> flags_;
 };
 
+// The command that the arguments named, as far as they were understood.
+const CLI::App& chosen(const CLI::App& program) {
+  const CLI::App* command = &program;
+  for (auto parts = command->get_subcommands(); !parts.empty(); parts = command->get_subcommands())
+    command = parts.front();
+  return *command;
+}
+
 }  // namespace
 
 std::string environment_name(const std::string& flag) {
@@ -172,19 +212,36 @@ std::vector<std::string> with_settings(const CLI::App& program, std::vector<std:
                                           printable(redact(*at)), suggestion(*at, names, ""), fmt::join(names, ", ")));
   const auto path = config_file(arguments);
   if (!path) return arguments;
-  auto flags = ConfigFile(program, *program.get_subcommand(*at), *path, arguments).flags();
-  arguments.insert(at + 1, std::make_move_iterator(flags.begin()), std::make_move_iterator(flags.end()));
+  auto behind = static_cast<std::size_t>(at - arguments.begin());
+  const auto& command = command_at(program, arguments, behind);
+  auto flags = ConfigFile(program, command, *path, arguments).flags();
+  arguments.insert(arguments.begin() + static_cast<std::ptrdiff_t>(behind), std::make_move_iterator(flags.begin()),
+                   std::make_move_iterator(flags.end()));
   return arguments;
 }
 
+std::vector<CLI::App*> leaf_commands(CLI::App& program) {
+  std::vector<CLI::App*> found;
+  for (auto* const command : program.get_subcommands([](CLI::App*) { return true; })) {
+    const auto parts = command->get_subcommands([](CLI::App*) { return true; });
+    if (parts.empty()) found.push_back(command);
+    else found.insert(found.end(), parts.begin(), parts.end());
+  }
+  return found;
+}
+
+std::string chosen_command(const CLI::App& program) {
+  const auto& command = chosen(program);
+  return &command == &program ? "" : full_name(command) + " ";
+}
+
 std::string explain(const CLI::App& program, const CLI::ParseError& error) {
-  const auto chosen = program.get_subcommands();
-  const CLI::App& command = chosen.empty() ? program : *chosen.front();
+  const CLI::App& command = chosen(program);
   if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
     for (const auto& extra : command.remaining()) {
       if (!extra.starts_with("--") || extra.size() < 4) continue;
       const auto name = extra.substr(2, extra.find('=') - 2);
-      return fmt::format("--{} is no flag of {}{}", printable(name), command.get_name(),
+      return fmt::format("--{} is no flag of {}{}", printable(name), full_name(command),
                          suggestion(name, flag_names(command), "--"));
     }
   }

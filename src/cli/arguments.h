@@ -17,6 +17,11 @@ namespace penstock::cli {
 /// unknown command, an unreadable file, an unknown setting (with file and line).
 std::vector<std::string> with_settings(const CLI::App& program, std::vector<std::string> arguments);
 
+/// The commands that do something: `load`, `bench parse`. In the order in which they were added.
+std::vector<CLI::App*> leaf_commands(CLI::App& program);
+/// "load ", "bench parse ": what the arguments named so far; "" for nothing.
+std::string chosen_command(const CLI::App& program);
+
 /// What is wrong with the arguments, in one sentence, with the flag that was perhaps meant; without passwords.
 std::string explain(const CLI::App& program, const CLI::ParseError& error);
 
