@@ -10,17 +10,27 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "format/ndjson_text.h"
+#include "io/cutter.h"
 
 namespace penstock::cli {
 namespace {
 
-// By its start the form of a file is told; its types by all of it, or, of a big file, by pieces from end to end.
+// By its start the form of a file is told; its types by all of it, or, of a big file, by pieces from end to end. What
+// they did not show costs a second beginning, or rows where none can be made: then more is looked at.
 constexpr std::size_t kHead = std::size_t{1} << 20;
-constexpr std::size_t kWhole = std::size_t{32} << 20;
 constexpr std::size_t kPieces = 128;
-constexpr std::size_t kPiece = std::size_t{64} << 10;
-// Compressed data cannot be looked at here and there, but further.
-constexpr std::size_t kCompressedHead = std::size_t{8} << 20;
+constexpr std::size_t kMostHeader = std::size_t{32} << 20;
+struct Shares {
+  std::size_t whole;       // of files up to so many bytes all is looked at,
+  std::size_t piece;       // of larger ones kPieces of so many;
+  std::size_t compressed;  // compressed data cannot be looked at here and there, but further
+};
+constexpr Shares kAnew{std::size_t{8} << 20, std::size_t{32} << 10, std::size_t{4} << 20};
+constexpr Shares kOnce{std::size_t{32} << 20, std::size_t{64} << 10, std::size_t{8} << 20};
+// Of a source that is looked at only for the first rows of a whole run.
+constexpr std::size_t kShortHead = std::size_t{256} << 10;
+constexpr unsigned kMostThreads = 4;
+constexpr std::size_t kMostRecord = std::size_t{16} << 20;
 // How often the types of one super table may prove too narrow. All its sources are looked at from end to end then, so
 // that what does not fit after that is refused for another reason, or its source has changed meanwhile.
 constexpr unsigned kMostWidenings = 1;
@@ -28,7 +38,65 @@ constexpr unsigned kMostWidenings = 1;
 /// The start of a source. A header that is longer than that is wanted whole.
 std::string_view peek_head(io::Reader& reader, const std::stop_token& stop = {}) {
   const auto head = reader.peek(kHead, stop);
-  return head.size() == kHead && head.find('\n') == std::string_view::npos ? reader.peek(kWhole, stop) : head;
+  return head.size() == kHead && head.find('\n') == std::string_view::npos ? reader.peek(kMostHeader, stop) : head;
+}
+
+unsigned sampling_threads() {
+  static const unsigned kThreads = std::clamp(std::thread::hardware_concurrency(), 1u, kMostThreads);
+  return kThreads;
+}
+
+/// Counts in `parts` copies of the sample at once, each by add(copy, part), and takes what they found in order.
+template <class Add>
+void add_in_parts(format::CsvSample& sample, std::size_t parts, Add&& add) {
+  std::vector<format::CsvSample> found(parts, sample.empty_copy());
+  {
+    std::vector<std::jthread> others;
+    for (std::size_t part = 1; part < parts; ++part)
+      others.emplace_back([&found, &add, part] { add(found[part], part); });
+    if (parts > 0) add(found[0], 0);
+  }
+  for (const auto& part : found) sample.merge(part);
+}
+
+/// Adds `text`, all of a file, as add_head() does.
+void add_whole(format::CsvSample& sample, std::string_view text) {
+  const auto& dialect = sample.dialect();
+  const io::Cutting cutting{io::Splitting::csv, {dialect.delimiter, dialect.quote, dialect.escape}};
+  const auto threads = sampling_threads();
+  std::vector<std::string_view> parts;
+  for (auto rest = text; threads > 1 && !rest.empty();) {
+    const auto size = parts.empty() ? kHead : (text.size() - parts[0].size()) / threads + 1;
+    const auto cut = io::Cutter(cutting, size, kMostRecord).cut(rest, true);
+    if (cut.kind != io::Cut::Kind::records) break;
+    parts.push_back(rest.substr(0, cut.bytes));
+    rest.remove_prefix(cut.bytes);
+    if (rest.empty() && parts.size() > 1) {
+      sample.add_head(parts[0], 0, true);
+      if (sample.width() == 0) {  // nothing but blank lines: the next part tells the columns
+        for (std::size_t part = 1; part < parts.size(); ++part) sample.add_chunk(parts[part]);
+        return;
+      }
+      return add_in_parts(sample, parts.size() - 1,
+                          [&](format::CsvSample& found, std::size_t part) { found.add_chunk(parts[part + 1]); });
+    }
+  }
+  sample.add_head(text, 0, true);
+}
+
+/// Adds pieces from everywhere behind the head. A piece that cannot be read ends it.
+void add_pieces(format::CsvSample& sample, const io::Reader& reader, std::size_t bytes) {
+  const auto size = reader.size();
+  const auto stride = std::max<std::uint64_t>(bytes, (size - kHead) / kPieces);
+  const auto pieces = (size - kHead + stride - 1) / stride;
+  const auto threads = sampling_threads();
+  add_in_parts(sample, threads, [&](format::CsvSample& found, std::size_t part) {
+    std::string piece;
+    for (auto p = pieces * part / threads; p < pieces * (part + 1) / threads; ++p) {
+      if (!reader.sample(kHead + p * stride, bytes, piece)) break;
+      found.add_middle(piece);
+    }
+  });
 }
 
 }  // namespace
@@ -49,6 +117,7 @@ std::shared_ptr<const format::CsvSample> CsvSources::look_at(const io::Input& in
   if (const auto known = knowledge_->whole.find(input.name); known != knowledge_->whole.end())
     return std::make_shared<const format::CsvSample>(known->second);
   if (ndjson_.count(input.name) > 0) return look_at_ndjson(reader);
+  const auto& shares = knowledge_->can_begin_anew ? kAnew : kOnce;
   auto head = peek_head(reader);
   const bool long_header = head.size() > kHead;
   auto sample = std::make_shared<format::CsvSample>(format::sniff(head, mapping_), mapping_);
@@ -56,38 +125,36 @@ std::shared_ptr<const format::CsvSample> CsvSources::look_at(const io::Input& in
   const bool compressed = reader.compression() != io::Compression::none;
   std::string piece;
   if (long_header) {
-    sample->add_head(head, 0, head.size() < kWhole);
+    sample->add_head(head, 0, head.size() < kMostHeader);
+  } else if (head.size() == kHead && only_heads_) {
+    sample->add_head(head.substr(0, std::max(kShortHead, head.find('\n') + 1)), 0, false);
   } else if (head.size() < kHead || compressed || !reader.sample(0, 1, piece)) {
-    if (head.size() == kHead && compressed) head = reader.peek(kCompressedHead);
+    if (head.size() == kHead && compressed) head = reader.peek(shares.compressed);
     sample->add_head(head, 0, head.size() < kHead);
-  } else if (size <= kWhole) {
-    head = reader.peek(kWhole + 1);
-    sample->add_head(head, 0, true);
+  } else if (size <= shares.whole) {
+    add_whole(*sample, reader.peek(shares.whole + 1));
   } else {
     sample->add_head(head, 0, false);
-    const auto stride = std::max<std::uint64_t>(kPiece, (size - kHead) / kPieces);
-    for (std::uint64_t at = kHead; at < size; at += stride) {
-      if (!reader.sample(at, kPiece, piece)) break;
-      sample->add_middle(piece);
-    }
+    add_pieces(*sample, reader, shares.piece);
   }
   return sample;
 }
 
 std::shared_ptr<format::CsvSample> CsvSources::look_at_ndjson(io::Reader& reader) const {
+  const auto& shares = knowledge_->can_begin_anew ? kAnew : kOnce;
   auto head = reader.peek(kHead);
   std::vector<std::string> middle;
-  if (head.size() == kHead) {
+  if (head.size() == kHead && !only_heads_) {
     std::string piece;
     const auto size = reader.size();
     if (reader.compression() != io::Compression::none || !reader.sample(0, 1, piece) ||
         format::ndjson_layout(head) != format::NdjsonLayout::lines) {
-      head = reader.peek(kCompressedHead);
-    } else if (size <= kWhole) {
-      head = reader.peek(kWhole + 1);
+      head = reader.peek(shares.compressed);
+    } else if (size <= shares.whole) {
+      head = reader.peek(shares.whole + 1);
     } else {
-      const auto stride = std::max<std::uint64_t>(kPiece, (size - kHead) / kPieces);
-      for (std::uint64_t at = kHead; at < size && reader.sample(at, kPiece, piece); at += stride)
+      const auto stride = std::max<std::uint64_t>(shares.piece, (size - kHead) / kPieces);
+      for (std::uint64_t at = kHead; at < size && reader.sample(at, shares.piece, piece); at += stride)
         middle.push_back(piece);
     }
   }
@@ -122,8 +189,16 @@ std::optional<format::CsvSample> CsvSources::look_at_whole_ndjson(const io::Inpu
 data::Precision CsvSources::needed_precision(const io::Input& input, io::Reader& reader) {
   auto sample = look_at(input, reader);
   const auto precision = format::make_plan(*sample, mapping_, csv_default_table(input)).source_precision;
-  probed_.emplace(input.name, std::move(sample));
+  keep_sample(input, std::move(sample));
   return precision;
+}
+
+std::shared_ptr<const format::CsvSample> CsvSources::take_sample(const io::Input& input, io::Reader& reader) {
+  return look_at(input, reader);
+}
+
+void CsvSources::keep_sample(const io::Input& input, std::shared_ptr<const format::CsvSample> sample) {
+  probed_.insert_or_assign(input.name, std::move(sample));
 }
 
 std::shared_ptr<const format::CsvPlan> CsvSources::plan_table(
@@ -190,7 +265,7 @@ std::optional<format::CsvSample> CsvSources::look_at_whole(const io::Input& inpu
   const auto reader = io::Reader::open(input, options);
   const auto head = peek_head(*reader, stop);
   format::CsvSample sample(format::sniff(head, mapping_), mapping_);
-  sample.add_head(head, 0, head.size() < kHead || (head.size() > kHead && head.size() < kWhole));
+  sample.add_head(head, 0, head.size() < kHead || (head.size() > kHead && head.size() < kMostHeader));
   const auto& dialect = sample.dialect();
   reader->set_cutting({io::Splitting::csv, {dialect.delimiter, dialect.quote, dialect.escape}});
   std::mutex mutex;

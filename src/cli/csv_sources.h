@@ -58,8 +58,15 @@ class CsvSources {
   /// The source holds JSON objects. To be said before anything else of it.
   void treat_as_ndjson(const io::Input& input) { ndjson_.insert(input.name); }
 
+  /// From now on only the heads of sources are looked at.
+  void look_at_heads_only() { only_heads_ = true; }
+
   /// The precision that the times of a source need. The sample is kept for plan().
   data::Precision needed_precision(const io::Input& input, io::Reader& reader);
+
+  /// The sample of a source, made or kept before; and back, for plan().
+  std::shared_ptr<const format::CsvSample> take_sample(const io::Input& input, io::Reader& reader);
+  void keep_sample(const io::Input& input, std::shared_ptr<const format::CsvSample> sample);
 
   /// Columns whose type may be thought over are CsvColumn::inferred in the plan.
   /// `finest`: the precision of the database, so that times are read as finely as it keeps them. Throws Error.
@@ -86,6 +93,7 @@ class CsvSources {
   std::shared_ptr<CsvKnowledge> knowledge_;
   std::map<std::string, std::shared_ptr<const format::CsvSample>> probed_;  // by source name
   std::set<std::string> ndjson_;                                            // names of sources of JSON objects
+  bool only_heads_ = false;
   std::mutex mutex_;  // plan_table() is called by the parsing stage too
 };
 

@@ -88,7 +88,7 @@ void Load::look_before() {
   if (target_->is_null() || std::exchange(lasting_.looked, true)) return;
   if (flags_.no_preflight) {
     // That the tables are empty is asked of the load, not of its chances.
-    if (fails_if_not_empty()) sample_heads(plan_.inputs, plan_.source, times_, std::nullopt, *catalog_);
+    if (fails_if_not_empty()) sample_heads(plan_.inputs, plan_.source, opener_, times_, std::nullopt, *catalog_);
     return;
   }
   auto connection = client::Connection::open(target_->options());
@@ -97,7 +97,7 @@ void Load::look_before() {
   DataView data;
   data.sample = true;
   if (!plan_.source.forward_lines)
-    data = sample_heads(plan_.inputs, plan_.source, times_, keeps_from(target, now), *catalog_);
+    data = sample_heads(plan_.inputs, plan_.source, opener_, times_, keeps_from(target, now), *catalog_);
   LoadIntent intent;
   intent.allow_precision_loss = flags_.writing.allow_precision_loss;
   intent.max_child_tables = flags_.writing.max_child_tables;

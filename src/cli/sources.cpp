@@ -49,6 +49,16 @@ bool looks_binary(std::string_view head) {
   return odd * 20 > static_cast<std::ptrdiff_t>(sample.size());
 }
 
+/// Calls `look`; what it throws names the source.
+template <class Look>
+auto naming(const io::Input& input, Look&& look) {
+  try {
+    return look();
+  } catch (const Error& error) {
+    throw Error(error.code(), fmt::format("{}: {}", printable(input.name, 400), error.what()), error.server_code());
+  }
+}
+
 }  // namespace
 
 data::Precision precision_for(format::TimeUnit unit) noexcept {
@@ -148,11 +158,9 @@ SourceOpener::Probed SourceOpener::look_at(const io::Input& input) {
 }
 
 CsvSource SourceOpener::plan_csv(const io::Input& input, io::Reader& reader) {
-  try {
+  return naming(input, [&] {
     return csv_.plan(input, reader, describe_, times_.precision, [this](std::string text) { note(std::move(text)); });
-  } catch (const Error& error) {
-    throw Error(error.code(), fmt::format("{}: {}", printable(input.name, 400), error.what()), error.server_code());
-  }
+  });
 }
 
 bool SourceOpener::learn(const format::Contradiction& contradiction, std::span<const io::Input> inputs,
@@ -183,6 +191,25 @@ data::Precision SourceOpener::probe(const io::Input& input) {
   probed.plan.reset();  // planned again with the target in view
   probed_.emplace(input.name, std::move(probed));
   return precision;
+}
+
+SourceOpener::Look SourceOpener::take_look(const io::Input& input) {
+  Probed probed = look_at(input);
+  Look look{std::move(probed.reader), probed.format, nullptr};
+  // Where open() refuses the source for another reason, it says so without a sample.
+  if (has_columns(look.format) && !options_.forward_lines && options_.context_db.empty())
+    look.sample = naming(input, [&] { return csv_.take_sample(input, *look.reader); });
+  return look;
+}
+
+void SourceOpener::put_look(const io::Input& input, Look look) {
+  if (probed_) return;
+  if (look.format == format::Format::ndjson) csv_.treat_as_ndjson(input);
+  if (look.sample != nullptr) csv_.keep_sample(input, std::move(look.sample));
+  Probed probed;
+  probed.reader = std::move(look.reader);
+  probed.format = look.format;
+  probed_.emplace(input.name, std::move(probed));
 }
 
 // The precision that holds the times of a text format: telnet knows nothing finer than ms.

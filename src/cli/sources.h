@@ -73,6 +73,20 @@ class SourceOpener {
   /// Precision that the first source needs, so that a database can be made for it. The source stays open for open().
   /// Throws Error.
   data::Precision probe(const io::Input& input);
+
+  /// What a look at a source found: enough for another opener of the same options to open it without one.
+  struct Look {
+    std::unique_ptr<io::Reader> reader;  ///< nothing is read of it yet
+    format::Format format = format::Format::line;
+    std::shared_ptr<const format::CsvSample> sample;  ///< of CSV and NDJSON
+  };
+  /// Looks at a source, or hands out what an earlier look found. Throws Error.
+  Look take_look(const io::Input& input);
+  /// For the next open() of this source. Dropped where another one waits to be opened.
+  void put_look(const io::Input& input, Look look);
+  /// From now on the types of CSV are told by the heads of sources.
+  void look_at_heads_only() { csv_.look_at_heads_only(); }
+
   /// To be set before the first open(). `catalog` outlives the opener.
   void set_target(TargetTimes times, schema::Catalog& catalog);
   /// Asked for the marks of a dump when a source is opened: what they hold already was met before the place where it

@@ -5,11 +5,14 @@
 #include "base/error.h"
 #include "base/memory_budget.h"
 #include "data/schema.h"
+#include "io/chunk.h"
+#include "io/cutter.h"
 
 namespace penstock::cli {
 namespace {
 
-constexpr std::size_t kHeadBytes = std::size_t{256} << 10;
+constexpr std::size_t kHeadBytes = std::size_t{64} << 10;
+constexpr std::size_t kLongHeadBytes = std::size_t{1} << 20;  // where one record is longer than that
 constexpr std::size_t kHeadMemory = std::size_t{256} << 20;
 
 pipeline::Instant instant_of(std::int64_t time, data::Precision unit) {
@@ -21,6 +24,21 @@ pipeline::Instant instant_of(std::int64_t time, data::Precision unit) {
     --seconds;
   }
   return {seconds, static_cast<std::uint32_t>(rest * (1'000'000'000 / per_second))};
+}
+
+/// The whole records at the start of a source, with the padding of a chunk behind them; nothing is read off. Only the
+/// padding where the first record is longer than that.
+std::string head_of(io::Reader& reader, const io::Cutting& cutting, std::size_t max_record) {
+  std::string text;
+  for (const auto most : {kHeadBytes, kLongHeadBytes}) {
+    const auto head = reader.peek(most);
+    const auto cut = io::Cutter(cutting, most, max_record).cut(head, head.size() < most);
+    if (cut.kind != io::Cut::Kind::records) continue;
+    text = head.substr(0, cut.bytes);
+    break;
+  }
+  text.append(io::kPadding, '\0');
+  return text;
 }
 
 }  // namespace
@@ -109,8 +127,9 @@ schema::Growth::Options growth_options(const SourceOptions& options) {
   return growth;
 }
 
-DataView sample_heads(std::span<const io::Input> inputs, const SourceOptions& options, const TargetTimes& times,
-                      std::optional<pipeline::Instant> keeps_from, schema::Catalog& server, std::size_t most) {
+DataView sample_heads(std::span<const io::Input> inputs, const SourceOptions& options, SourceOpener& opener,
+                      const TargetTimes& times, std::optional<pipeline::Instant> keeps_from, schema::Catalog& server,
+                      std::size_t most) {
   MemoryBudget budget(kHeadMemory);
   schema::Registry registry;
   PlanningCatalog catalog(&server);
@@ -118,28 +137,50 @@ DataView sample_heads(std::span<const io::Input> inputs, const SourceOptions& op
   auto growing = growth_options(options);
   growing.on_change = [&](const std::string& statement) { statements.push_back(statement); };
   schema::Growth growth(catalog, registry, growing);
-  SourceOpener opener(options, registry, &budget);
-  opener.set_chunk_bytes(kHeadBytes);
+  SourceOpener heads(options, registry, &budget);
+  heads.set_chunk_bytes(kHeadBytes);
   // Too old rows are counted, not refused.
   TargetTimes any_time;
   any_time.precision = times.precision;
-  opener.set_target(any_time, catalog);
+  heads.set_target(any_time, catalog);
   Survey survey(keeps_from);
+  const auto parse = [&](const io::Chunk& chunk, pipeline::OpenedSource& source) {
+    if (chunk.oversized || chunk.broken_quote) return;
+    data::RowSet rows(&budget);
+    const auto parser = source.parsers->take();
+    parser->parse(chunk, rows);
+    if (source.filter) source.filter(chunk, rows);
+    pipeline::leave_out_by_time(options.selection, rows);
+    growth.admit(rows);
+    survey.take(rows);
+  };
+  bool first = true;
   const auto step = std::max<std::size_t>(1, (inputs.size() + most - 1) / std::max<std::size_t>(1, most));
   for (std::size_t i = 0; i < inputs.size(); i += step) {
+    const auto& input = inputs[i];
     std::error_code ignored;
-    if (inputs[i].standard_input || !std::filesystem::is_regular_file(inputs[i].path, ignored)) continue;
+    if (input.standard_input || !std::filesystem::is_regular_file(input.path, ignored)) continue;
     try {
-      auto source = opener.open(inputs[i], static_cast<std::uint32_t>(i));
+      if (first) {
+        auto look = opener.take_look(input);
+        first = false;
+        const auto format = look.format;
+        const auto sample = look.sample;
+        heads.put_look(input, std::move(look));
+        auto source = heads.open(input, static_cast<std::uint32_t>(i));
+        heads.look_at_heads_only();
+        const auto text = head_of(*source.reader, source.cutting, options.max_record);
+        io::Chunk chunk;
+        chunk.source = static_cast<std::uint32_t>(i);
+        chunk.text = std::string_view(text).substr(0, text.size() - io::kPadding);
+        if (!chunk.text.empty()) parse(chunk, source);
+        // Annotated CSV is read through a wrapper, which has begun.
+        if (format != format::Format::influx_csv) opener.put_look(input, {std::move(source.reader), format, sample});
+        continue;
+      }
+      auto source = heads.open(input, static_cast<std::uint32_t>(i));
       io::Chunk chunk;
-      if (!source.reader->next(chunk, {}) || chunk.oversized || chunk.broken_quote) continue;
-      data::RowSet rows(&budget);
-      auto parser = source.parsers->take();
-      parser->parse(chunk, rows);
-      if (source.filter) source.filter(chunk, rows);
-      pipeline::leave_out_by_time(options.selection, rows);
-      growth.admit(rows);
-      survey.take(rows);
+      if (source.reader->next(chunk, {})) parse(chunk, source);
     } catch (const Error& error) {
       if (error.code() != Errc::io) throw;
     }

@@ -60,7 +60,10 @@ schema::Growth::Options growth_options(const SourceOptions& options);
 /// Parses the head of each source (at most `most` of them, spread over the list; pipes are left alone) as a load into
 /// `server` would, changing nothing. Sources that cannot be read are passed over: the load tells of them. Throws
 /// Error(Errc::config) where a source cannot be loaded with these options, for instance for its precision.
-DataView sample_heads(std::span<const io::Input> inputs, const SourceOptions& options, const TargetTimes& times,
-                      std::optional<pipeline::Instant> keeps_from, schema::Catalog& server, std::size_t most = 64);
+/// The first one, for which the first row waits, is looked at by `opener`, which keeps what it found for the load: it
+/// is not opened again. Of the others less is looked at.
+DataView sample_heads(std::span<const io::Input> inputs, const SourceOptions& options, SourceOpener& opener,
+                      const TargetTimes& times, std::optional<pipeline::Instant> keeps_from, schema::Catalog& server,
+                      std::size_t most = 64);
 
 }  // namespace penstock::cli

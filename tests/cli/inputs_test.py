@@ -125,6 +125,22 @@ class Inputs(support.Case):
         self.assert_rows(self.load("day-?.line"), read=30, written=30)
         self.assert_rows(self.load("day-[01].line", "other.line", to="null:"), read=21, written=21)
 
+    def test_each_source_is_opened_once(self):
+        csv = "time,site,v\n" + "".join(f"2024-01-01T00:00:{k:02}Z,s{k % 2},{k}\n" for k in range(60))
+        json = "[" + ",".join(f'{{"metric":"m","timestamp":{T0_NS // 10**9 + k},"value":{k},"tags":{{"h":"a"}}}}'
+                              for k in range(60)) + "]"
+        ndjson = "".join(f'{{"time":"2024-01-01T00:00:{k:02}Z","v":{k}}}\n' for k in range(60))
+        sources = {"a.line": lines(0, 60), "b.csv": csv, "c.json": json, "d.ndjson": ndjson,
+                   "e.telnet": "".join(f"put t {T0_NS // 10**9 + k} {k} h=a\n" for k in range(60)),
+                   "f.line.gz": gzip.compress(lines(0, 60).encode())}
+        for name, text in sources.items():
+            for create in (True, False):  # the database is new, and it is there
+                with self.subTest(name=name, create=create):
+                    path = self.file(name, text)
+                    opened = support.Opens(path)
+                    self.assert_rows(self.load(path, "--no-journal", create=create), read=60, written=60)
+                    self.assertEqual(opened.count(), 1)
+
     def test_standard_input(self):
         done = self.load("-", stdin=lines(0, 1000).encode())
         self.assert_rows(done, read=1000, written=1000)

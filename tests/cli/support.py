@@ -7,6 +7,7 @@ PENSTOCK_TEST_SCALE (default 1) multiplies the sizes of the big inputs.
 
 import argparse
 import contextlib
+import ctypes
 import json
 import os
 import pathlib
@@ -14,6 +15,7 @@ import resource
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -146,6 +148,33 @@ class Sandbox:
     def kill(self):
         self._running.process.kill()
         self._running.process.wait()
+
+
+class Opens:
+    """Counts how often a file is opened from now on."""
+
+    OPEN, CLOSE, ACCESS = 0x20, 0x10, 0x01  # the others only stand between opens, which would be told as one
+
+    def __init__(self, path):
+        libc = ctypes.CDLL(None, use_errno=True)
+        self.events = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        if self.events < 0 or libc.inotify_add_watch(self.events, os.fsencode(path),
+                                                     self.OPEN | self.CLOSE | self.ACCESS) < 0:
+            raise OSError(ctypes.get_errno(), "inotify")
+
+    def count(self):
+        found = 0
+        try:
+            while True:
+                data = os.read(self.events, 1 << 16)
+                while data:
+                    _, mask, _, length = struct.unpack_from("iIII", data)
+                    found += mask & self.OPEN != 0
+                    data = data[16 + length:]
+        except BlockingIOError:
+            return found
+        finally:
+            os.close(self.events)
 
 
 class Case(unittest.TestCase):
