@@ -55,4 +55,6 @@ std::unique_ptr<Reader> Reader::open(const Input& input, const ReadOptions& opti
 
 bool damaged(const Chunk& chunk) noexcept { return detail::Mapping::damaged_at(chunk.text.data()); }
 
+void set_aside(const Chunk& chunk) noexcept { detail::Mapping::drop_mapped(chunk.text); }
+
 }  // namespace penstock::io

@@ -97,4 +97,8 @@ class Reader {
 /// the bytes read may have been zeros instead of data and nothing made of them may be used. The reader's next() throws.
 bool damaged(const Chunk& chunk) noexcept;
 
+/// To be called when chunk.text will hardly be read again while it must stay readable: the pages of a mapped file leave
+/// the memory of the process, so that its size does not grow with what waits for a server. They come again when touched.
+void set_aside(const Chunk& chunk) noexcept;
+
 }  // namespace penstock::io

@@ -301,6 +301,36 @@ TEST_F(Readers, ReadAFifoThatGetsItsWriterLater) {
   EXPECT_EQ(read_all(*reader).text(), "a\nb\n");
 }
 
+// Whether a page is in the memory of this process, by /proc/self/pagemap.
+bool present(const char* address) {
+  const int map = ::open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+  const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  std::uint64_t entry = 0;
+  const auto at = static_cast<off_t>(reinterpret_cast<std::uintptr_t>(address) / page * sizeof entry);
+  EXPECT_EQ(::pread(map, &entry, sizeof entry, at), static_cast<ssize_t>(sizeof entry));
+  ::close(map);
+  return entry >> 63 == 1;
+}
+
+TEST_F(Readers, SetAsideTextsThatMayBeReadAgain) {
+  const std::string text = test::numbered_lines(3'000'000);
+  for (const bool use_mmap : {true, false}) {
+    ReadOptions options;
+    options.use_mmap = use_mmap;
+    const auto reader = Reader::open(input_of(directory_.write("file", text)), options);
+    Chunk chunk;
+    ASSERT_TRUE(reader->next(chunk, {}));
+    const std::string copy(chunk.text);
+    const char* const middle = chunk.text.data() + chunk.text.size() / 2;
+    EXPECT_TRUE(present(middle));
+    set_aside(chunk);
+    EXPECT_EQ(present(middle), !use_mmap);
+    EXPECT_EQ(chunk.text, copy);
+    EXPECT_EQ(chunk.text, std::string_view(text).substr(0, copy.size()));
+    EXPECT_FALSE(damaged(chunk));
+  }
+}
+
 TEST_F(Readers, ChargeTheBudgetUntilTheChunksGo) {
   const std::string text = test::numbered_lines(6'000'000);
   MemoryBudget budget(2 << 20);

@@ -154,6 +154,12 @@ void Mapping::drop(std::string_view part) const noexcept {
   if (to > from) ::madvise(begin_ + from, to - from, MADV_DONTNEED);
 }
 
+void Mapping::drop_mapped(std::string_view part) noexcept {
+  const Slot* slot = find_slot(reinterpret_cast<std::uintptr_t>(part.data()));
+  if (slot == nullptr) return;
+  if (const Mapping* mapping = slot->mapping.load(std::memory_order_acquire); mapping != nullptr) mapping->drop(part);
+}
+
 bool Mapping::damaged_at(const char* address) noexcept {
   const Slot* slot = find_slot(reinterpret_cast<std::uintptr_t>(address));
   if (slot == nullptr) return false;

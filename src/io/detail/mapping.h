@@ -33,6 +33,8 @@ class Mapping {
 
   /// True when `address` lies in a mapping that is damaged; false when it lies in none.
   static bool damaged_at(const char* address) noexcept;
+  /// drop() of the mapping that `part` lies in; nothing when it lies in none. Who calls holds the mapping.
+  static void drop_mapped(std::string_view part) noexcept;
 
  private:
   std::shared_ptr<const RawFile> file_;
