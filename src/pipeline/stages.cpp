@@ -198,6 +198,8 @@ void parse(const RunPlan& plan, Work& work) {
     work.parsers->give_back(std::move(parser));
     leave_out_by_time(plan.selection, chunk.rows);
     number_rejects(chunk.chunk, chunk.rows);
+    // What waits for the server needs the text for rejects only; lines that are forwarded as they are need it all.
+    if (plan.growth != nullptr) io::set_aside(chunk.chunk);
     if (io::damaged(chunk.chunk)) {
       work.damaged = true;
     } else if (plan.lanes != nullptr) {
