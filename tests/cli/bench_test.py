@@ -366,6 +366,7 @@ class Write(Bench):
 
     def test_a_server_that_dies(self):
         server = support.Sandbox(self.dir / "store")
+        self.addCleanup(server.stop)
         running = self.start("bench", "write", "--to", server.dsn(), "--child-tables", "10",
                              "--duration", "200ms", "--paths", "stmt", "--retry-for", "1s", "--rounds", "3")
         running.wait_for(lambda out, err: "[1/" in err)
