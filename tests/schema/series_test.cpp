@@ -35,6 +35,15 @@ TEST(TableName, KeepsEveryTextAsItIs) {
   EXPECT_TRUE(TableName().empty());
 }
 
+TEST(TableName, HashesCountedNamesApart) {
+  std::set<std::uint64_t> hashes;
+  for (unsigned i = 0; i < 1'000; ++i) {
+    hashes.insert(TableName(fmt::format("t_{:032x}", i)).hash());
+    hashes.insert(TableName(fmt::format("t_{:08x}{:024x}", i + 1, 0)).hash());
+  }
+  EXPECT_EQ(hashes.size(), 2'000u);
+}
+
 TEST(TableName, LeavesViewsAloneForAWhile) {
   std::vector<std::string> texts;
   for (unsigned i = 0; i < TableName::kViews; ++i) texts.push_back(fmt::format("t_{:032x}", i));
