@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/hash.h"
+#include "base/pages.h"
 #include "format/line_kernels.h"
 #include "format/line_parser.h"
 #include "format/line_plan.h"
@@ -126,7 +127,7 @@ class LineParser::Work {
   std::unordered_map<std::string_view, LinePlan*, HashSignature> plans_by_sorted_;
   std::vector<std::uint16_t> order_;
   std::vector<LinePlan*> open_plans_;  // with a shape in rows_
-  std::vector<Memory> memory_;
+  GrowingArray<Memory> memory_;
   std::vector<std::string_view> tag_key_names_;
   std::size_t parts_ = 0;          // that plans know of each other
   std::vector<LinePlan*> widest_;  // by table: the plan with the most fields so far, which new series begin with
