@@ -89,6 +89,7 @@ void Load::refuse_before_the_first_row(const pipeline::RunResult& result) const 
 int Load::finish(const pipeline::RunResult& result, std::chrono::nanoseconds elapsed, int signal) {
   report::Summary summary;
   summary.total = tally(ledger_.total());
+  summary.merged_now = counters_.rows_merged;
   summary.merged_by_precision = counters_.rows_merged_by_precision;
   summary.elapsed = elapsed;
   const auto rows = ledger_.sources();

@@ -1,5 +1,4 @@
 #include <fmt/format.h>
-#include <malloc.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -115,9 +114,6 @@ int run(std::vector<std::string>& arguments, bool read_settings) {
 int main(int argc, char** argv) {
   const std::vector<std::string> given(argv + 1, argv + argc);
   cli::hide_secrets(argc, argv);
-  // Rows are made in one thread and given back in another. With an arena a thread, as the C library has it, up to half
-  // as much again lies idle in all of them.
-  if (!given.empty() && (given[0] == "load" || given[0] == "tail")) ::mallopt(M_ARENA_MAX, 1);
   auto arguments = given;
   int status = run(arguments, true);
   // A service is told to read its settings again. Wrong ones must not end it: it goes on with those that it had.

@@ -2,12 +2,33 @@
 
 #include <algorithm>
 
+#include "data/slab_pool.h"
+
 namespace penstock::data {
 namespace {
-// Grows from small (a chunk of a tiny file) to large (few allocations for a full chunk).
-constexpr std::size_t kFirstSlab = 64 * 1024;
-constexpr std::size_t kLargestSlab = 512 * 1024;
+
+// The pool's memory is never freed: with AddressSanitizer every slab comes from the heap, so that it sees who writes
+// past a slab's end or reads rows that are gone.
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool kPooled = false;
+#else
+constexpr bool kPooled = true;
+#endif
+
+bool of_pool(std::size_t size) { return kPooled && size == SlabPool::kSlabBytes; }
+
 }  // namespace
+
+RowSet::Slab::Slab(std::size_t least) : size(std::max(least, SlabPool::kSlabBytes)) {
+  memory_ = of_pool(size) ? SlabPool::shared().take() : new char[size];
+  begin = used = memory_;
+}
+
+RowSet::Slab::~Slab() {
+  if (memory_ == nullptr) return;
+  if (of_pool(size)) SlabPool::shared().give_back(memory_);
+  else delete[] memory_;
+}
 
 RowSet::~RowSet() {
   if (budget_ != nullptr) budget_->release(bytes_);
@@ -23,15 +44,9 @@ std::uint32_t RowSet::add_shape(SuperTableRef* table, std::span<const Field> fie
   return static_cast<std::uint32_t>(shapes_.size() - 1);
 }
 
-RowSet::Slab RowSet::make_slab(std::size_t bytes) {
-  const std::size_t size = std::max(bytes, std::clamp(bytes_ / 2, kFirstSlab, kLargestSlab));
-  Slab slab;
-  slab.memory = std::make_unique_for_overwrite<char[]>(size);
-  slab.size = size;
-  slab.begin = slab.memory.get();
-  slab.used = slab.begin;
-  bytes_ += size;
-  if (budget_ != nullptr) budget_->charge(size);
+RowSet::Slab RowSet::make_slab(std::size_t least) {
+  Slab slab(least);
+  charge(slab.size);
   return slab;
 }
 
@@ -42,8 +57,12 @@ void RowSet::new_row_slab(std::size_t bytes) {
   row_end_ = row_at_ + row_slabs_.back().size;
 }
 
+// Parsers ask for as much as a text may have at most: when that is much, several share a slab.
 void RowSet::new_text_slab(std::size_t bytes) {
-  text_slabs_.push_back(make_slab(bytes + sizeof(std::uint32_t)));
+  constexpr std::size_t kShared = std::size_t{512} << 10;
+  const auto least = bytes + sizeof(std::uint32_t);
+  text_slabs_.push_back(
+      make_slab(least <= SlabPool::kSlabBytes / 4 ? least : std::max(least, std::min(bytes_, kShared))));
   text_at_ = text_slabs_.back().begin;
   text_end_ = text_at_ + text_slabs_.back().size;
 }

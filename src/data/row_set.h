@@ -201,7 +201,13 @@ class RowSet {
   /// All records, also rejected and left out ones; before the schema stage, which rejects rows that are counted here.
   [[nodiscard]] std::size_t record_count() const noexcept { return row_count_ + rejects_.size() + left_out_rejects_; }
   [[nodiscard]] std::uint64_t lines() const noexcept { return lines_; }
+  /// Memory taken, as charged to the budget.
   [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
+  /// Charges memory that others hold for as long as this set lives.
+  void charge(std::size_t bytes) noexcept {
+    bytes_ += bytes;
+    if (budget_ != nullptr) budget_->charge(bytes);
+  }
 
   /// Calls `visit(Row&)` for every committed row in input order.
   template <class Visit>
@@ -252,18 +258,27 @@ class RowSet {
   }
 
  private:
-  struct Slab {
-    std::unique_ptr<char[]> memory;
-    std::size_t size = 0;
-    char* begin = nullptr;
-    char* used = nullptr;
+  // Of the pool when it has the pool's size, else of the heap.
+  class Slab {
+   public:
+    explicit Slab(std::size_t least);
+    Slab(Slab&& other) noexcept
+        : begin(other.begin), used(other.used), size(other.size), memory_(std::exchange(other.memory_, nullptr)) {}
+    Slab& operator=(Slab&&) = delete;
+    ~Slab();
+    char* begin;
+    char* used;
+    std::size_t size;
+
+   private:
+    char* memory_;
   };
   void new_row_slab(std::size_t bytes);
   void new_text_slab(std::size_t bytes);
   void seal_row_slab() noexcept {
     if (!row_slabs_.empty()) row_slabs_.back().used = row_at_;
   }
-  Slab make_slab(std::size_t bytes);
+  Slab make_slab(std::size_t least);
   void measure_again(std::span<const char> touched);
 
   MemoryBudget* budget_;

@@ -8,6 +8,20 @@ namespace penstock::pipeline {
 namespace {
 // How often an idle lane lets its connection answer the server's pings (the server hangs up after 114 s).
 constexpr auto kIdlePeriod = std::chrono::seconds(10);
+constexpr std::size_t kWindowGrowth = 4;
+
+// Memory that the budget knows of for as long as this lives.
+class Charge {
+ public:
+  Charge(MemoryBudget& budget, std::size_t bytes) : budget_(budget), bytes_(bytes) { budget_.charge(bytes_); }
+  ~Charge() { budget_.release(bytes_); }
+  Charge(const Charge&) = delete;
+  Charge& operator=(const Charge&) = delete;
+
+ private:
+  MemoryBudget& budget_;
+  const std::size_t bytes_;
+};
 }  // namespace
 
 Lane::Lane(LaneGroup& group, std::uint32_t index, const schema::Registry& registry,
@@ -21,6 +35,7 @@ Lane::Lane(LaneGroup& group, std::uint32_t index, const schema::Registry& regist
 
 void Lane::push(sink::Part part) {
   const std::lock_guard lock(mutex_);
+  inbox_rows_.fetch_add(part.rows.size());
   inbox_.push_back(std::move(part));
   wake_.notify_one();
 }
@@ -37,14 +52,31 @@ void Lane::poke() {
   wake_.notify_one();
 }
 
+// Rows, counted as if they gave all columns, from which on a larger window hardly helps the server.
+std::size_t Lane::worthwhile_rows() const {
+  return std::max(group_.options_.min_window_rows, group_.options_.rows_per_child * window_.child_count());
+}
+
+// What the next window will take at most if its rows are like those of this one.
+std::size_t Lane::next_window_rows() const {
+  const auto rows = static_cast<double>(window_.row_count());
+  auto wanted = static_cast<double>(worthwhile_rows()) * rows /
+                static_cast<double>(std::max<std::size_t>(window_.full_row_count(), 1));
+  if (group_.options_.max_window_bytes > 0 && window_.bytes() > 0)
+    wanted = std::min(
+        wanted, static_cast<double>(group_.options_.max_window_bytes) * rows / static_cast<double>(window_.bytes()));
+  return static_cast<std::size_t>(wanted);
+}
+
 // A window closes whole: when it is large enough, when memory is asked for (the fullest first, and only if no lane is
 // about to give some back anyway), when its oldest row has waited long enough, or at the end.
 bool Lane::should_flush(bool inbox_empty, bool closed) const {
   if (window_.empty()) return false;
-  const auto worthwhile =
-      std::max(group_.options_.min_window_rows, group_.options_.rows_per_child * window_.child_count());
-  if (window_.row_count() >= std::min(target_rows_, worthwhile)) return true;
+  if (window_.full_row_count() >= worthwhile_rows()) return true;
   if (group_.options_.max_window_bytes > 0 && window_.bytes() >= group_.options_.max_window_bytes) return true;
+  // The first window must not wait; a later one takes in what came while the one before it was written.
+  const bool first = target_rows_ == group_.options_.first_window_rows;
+  if (window_.row_count() >= target_rows_ && (first || inbox_empty)) return true;
   if (!inbox_empty) return false;
   if (closed) return true;
   if (group_.budget_.wanted() && group_.flushing_.load(std::memory_order_acquire) == 0) {
@@ -79,6 +111,8 @@ void Lane::run(const std::stop_token& stop) {
       closed = closed_;
     }
     if (part) {
+      inbox_rows_.fetch_sub(part->rows.size());
+      group_.made_room();
       const report::Busy busy(group_.counters_, report::Stage::gather);
       if (window_.empty()) oldest_ = std::chrono::steady_clock::now();
       window_.add(std::move(*part));
@@ -95,10 +129,12 @@ void Lane::run(const std::stop_token& stop) {
 void Lane::flush() {
   group_.flushing_.fetch_add(1, std::memory_order_acq_rel);
   group_.gathered_[index_].store(0, std::memory_order_relaxed);
+  wanted_rows_ = next_window_rows();
+  const Charge grouped(group_.budget_, window_.row_count() * sizeof(sink::RowRef));
   writer_->write(window_);
   if (group_.on_written_) group_.on_written_(index_, window_);
   settle_all(true);
-  if (target_rows_ < std::size_t{1} << 40) target_rows_ *= 2;
+  if (target_rows_ < std::size_t{1} << 40) target_rows_ *= kWindowGrowth;
   group_.flushing_.fetch_sub(1, std::memory_order_acq_rel);
   if (group_.budget_.wanted()) group_.poke();
 }
@@ -145,6 +181,27 @@ void LaneGroup::fail(std::exception_ptr error) {
     if (!error_) error_ = std::move(error);
   }
   if (on_failure_) on_failure_();
+}
+
+bool LaneGroup::crowded() const {
+  return std::all_of(lanes_.begin(), lanes_.end(),
+                     [](const auto& lane) { return lane->inbox_rows_.load() >= lane->wanted_rows_.load(); });
+}
+
+// Sequentially consistent, as wait_for_room(): either this sees the reader waiting, or the reader sees the room.
+void LaneGroup::made_room() {
+  if (!reader_waits_.load()) return;
+  { const std::lock_guard lock(room_mutex_); }
+  room_.notify_all();
+}
+
+bool LaneGroup::wait_for_room(std::stop_token stop) {
+  if (!crowded()) return true;
+  std::unique_lock lock(room_mutex_);
+  reader_waits_ = true;
+  const bool room = room_.wait(lock, std::move(stop), [this] { return !crowded(); });
+  reader_waits_ = false;
+  return room;
 }
 
 bool LaneGroup::failed() const {

@@ -25,7 +25,7 @@ struct LaneOptions {
   std::chrono::milliseconds linger{5'000};  ///< a window whose oldest row is older closes when the lane is idle
   std::size_t max_window_bytes = 0;         ///< this lane's share of the memory
   std::size_t first_window_rows = 20'000;   ///< the first window is one request, so that the server starts at once;
-                                            ///< each later one may be twice as large, up to
+                                            ///< each later one is four times as large, or what came meanwhile, up to
   std::size_t min_window_rows = 50'000;     ///< this many rows, or
   std::size_t rows_per_child = 400;         ///< this many per child table in the mean, whichever is more
 };
@@ -48,6 +48,8 @@ class Lane {
   friend class LaneGroup;
   void run(const std::stop_token& stop);
   bool should_flush(bool inbox_empty, bool closed) const;
+  [[nodiscard]] std::size_t worthwhile_rows() const;
+  [[nodiscard]] std::size_t next_window_rows() const;
   void flush();
   void settle_all(bool done);
 
@@ -58,6 +60,8 @@ class Lane {
   std::unique_ptr<sink::Writer> writer_;
   std::chrono::steady_clock::time_point oldest_{};
   std::size_t target_rows_;  // of the next window, while the run is young
+  std::atomic<std::size_t> inbox_rows_{0};
+  std::atomic<std::size_t> wanted_rows_{SIZE_MAX};  // that the next window can do with; unknown before the first
 
   std::mutex mutex_;  // guards the four below
   std::condition_variable_any wake_;
@@ -77,6 +81,9 @@ class LaneGroup {
   ~LaneGroup();
 
   void push(std::uint32_t lane, sink::Part part) { lanes_[lane]->push(std::move(part)); }
+  /// Waits while every lane has the rows of its next window before it: more would only take memory, and memory that was
+  /// not touched before costs time. False: a stop was asked for. One thread at a time.
+  bool wait_for_room(std::stop_token stop);
   /// All lanes write what they hold and end. Throws the first Error of any lane.
   void finish();
   /// Lanes end as soon as their present request is answered; what they hold stays undone.
@@ -96,6 +103,8 @@ class LaneGroup {
  private:
   friend class Lane;
   void fail(std::exception_ptr error);
+  [[nodiscard]] bool crowded() const;
+  void made_room();
 
   LaneOptions options_;
   MemoryBudget& budget_;
@@ -103,6 +112,9 @@ class LaneGroup {
   report::Counters& counters_;
   std::atomic<int> flushing_{0};
   std::vector<std::atomic<std::size_t>> gathered_;  // [lanes] bytes in the window of each lane that is not flushing
+  std::atomic<bool> reader_waits_{false};
+  std::mutex room_mutex_;
+  std::condition_variable_any room_;
   mutable std::mutex mutex_;
   std::exception_ptr error_;
   std::function<void()> on_failure_;

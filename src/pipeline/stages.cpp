@@ -87,8 +87,9 @@ void ReadStage::learn(std::size_t text_bytes, std::size_t row_bytes) noexcept {
   learned_rows_.fetch_add(row_bytes, std::memory_order_relaxed);
 }
 
-// Null: a stop was asked for while it waited for memory.
+// Null: a stop was asked for while it waited for lanes or memory.
 std::unique_ptr<Work> ReadStage::begin_work(const std::stop_token& stop) {
+  if (plan_.lanes != nullptr && !plan_.lanes->wait_for_room(stop)) return nullptr;
   auto work = std::make_unique<Work>();
   // What the rows of a chunk will take is guessed from the chunks so far and held back beforehand: memory is waited
   // for here and nowhere else.
@@ -209,6 +210,9 @@ void parse(const RunPlan& plan, Work& work) {
       chunk.rows.for_each_row([&](data::Row& row) {
         if (row.shape != data::kRefusedShape) work.by_lane[row.child % lanes].push_back(&row);
       });
+      std::size_t pointers = 0;
+      for (const auto& rows : work.by_lane) pointers += rows.capacity();
+      chunk.rows.charge(pointers * sizeof(data::Row*));
     }
   }
   plan.budget->release(work.reserved);

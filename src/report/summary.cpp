@@ -33,6 +33,13 @@ double lines_per_row(const Tally& tally) {
          static_cast<double>(std::max<std::uint64_t>(1, tally.written - tally.merged));
 }
 
+// As the server got them: rows that were joined count once.
+double rows_per_child_table(const Summary& summary) {
+  if (summary.runs == 0) return 0;
+  const auto sent = summary.total.written - summary.resumed.written - summary.merged_now;
+  return static_cast<double>(sent) / static_cast<double>(summary.runs);
+}
+
 void verify_text(const VerifySummary& verify, std::string& out) {
   if (!verify.asked) return;
   const auto label = [&](const std::string& text) { out += fmt::format("{:<11}{}\n", "verified", text); };
@@ -181,10 +188,7 @@ std::string to_text(const Summary& summary) {
   if (summary.requests > 0)
     line("requests", fmt::format("{}, {:.0f} rows per child table in a request; p50 {:.1f} ms, p90 {:.1f} ms, "
                                  "p99 {:.1f} ms, max {:.1f} ms; {} retries",
-                                 format_count(summary.requests),
-                                 summary.runs > 0 ? static_cast<double>(t.written - summary.resumed.written) /
-                                                        static_cast<double>(summary.runs)
-                                                  : 0.0,
+                                 format_count(summary.requests), rows_per_child_table(summary),
                                  milliseconds(summary.p50), milliseconds(summary.p90), milliseconds(summary.p99),
                                  milliseconds(summary.max), format_count(summary.retries)));
   if (!summary.stages.empty()) {
@@ -265,11 +269,7 @@ std::string to_json(const Summary& summary) {
                       {"retries", summary.retries},
                       {"reconnects", summary.reconnects},
                       {"bytes", summary.request_bytes},
-                      {"rows_per_child_table",
-                       summary.runs > 0 ? rounded(static_cast<double>(summary.total.written - summary.resumed.written) /
-                                                      static_cast<double>(summary.runs),
-                                                  0.01)
-                                        : 0}};
+                      {"rows_per_child_table", rounded(rows_per_child_table(summary), 0.01)}};
   json["stages"] = nlohmann::ordered_json::array();
   for (const auto& [name, busy] : summary.stages) {
     json["stages"].push_back({{"name", name}, {"busy", busy}});

@@ -78,6 +78,7 @@ struct ResumedSummary {
 /// What a run did. Shown as text or JSON at its end.
 struct Summary {
   Tally total;
+  std::uint64_t merged_now = 0;  ///< Tally::merged of this run, without those of earlier ones
   std::uint64_t merged_by_precision = 0;
   std::chrono::nanoseconds elapsed{};
   std::vector<SourceSummary> sources;

@@ -18,7 +18,29 @@ std::uint32_t Window::local_child(std::uint32_t id) {
   return local;
 }
 
+namespace {
+
+// Share of their tables' columns that the rows of a chunk give in the mean.
+double fullness(const ParsedChunk& chunk) {
+  constexpr double kLeast = 1.0 / 16;  // very wide tables are not filled by joining
+  double rows = 0;
+  double full = 0;
+  for (const auto& shape : chunk.rows.shapes()) {
+    if (shape.resolved == nullptr) continue;
+    const auto version = std::find_if(chunk.versions.begin(), chunk.versions.end(),
+                                      [&](const auto& known) { return known->ref == shape.table; });
+    if (version == chunk.versions.end() || (*version)->columns.size() < 2) continue;
+    const auto columns = static_cast<double>((*version)->columns.size() - 1);
+    rows += shape.rows;
+    full += shape.rows * std::clamp(static_cast<double>(shape.fields.size()) / columns, kLeast, 1.0);
+  }
+  return rows > 0 ? full / rows : 1;
+}
+
+}  // namespace
+
 void Window::add(Part part) {
+  const auto before = row_count_;
   for (const data::Row* row : part.rows) {
     if (row->shape == data::kRefusedShape) [[unlikely]]
       continue;
@@ -35,6 +57,7 @@ void Window::add(Part part) {
     if (known == versions_.end()) versions_.push_back(version);
     else if ((*known)->number < version->number) *known = version;
   }
+  full_rows_ += static_cast<double>(row_count_ - before) * fullness(*part.chunk);
   bytes_ += part.chunk->rows.bytes() / lanes_;
   parts_.push_back(std::move(part));
   outcomes_.emplace_back();
@@ -85,6 +108,7 @@ void Window::clear() {
   outcomes_.clear();
   rejected_.clear();
   row_count_ = 0;
+  full_rows_ = 0;
   bytes_ = 0;
 }
 

@@ -71,6 +71,9 @@ class Window {
 
   [[nodiscard]] bool empty() const noexcept { return parts_.empty(); }
   [[nodiscard]] std::size_t row_count() const noexcept { return row_count_; }
+  /// About how many rows these would be if each gave all columns of its table: lines of a single field are often
+  /// joined.
+  [[nodiscard]] std::size_t full_row_count() const noexcept { return static_cast<std::size_t>(full_rows_); }
   [[nodiscard]] std::size_t child_count() const noexcept { return children_.size(); }
   /// Memory that would come free: this lane's share of the chunks it holds.
   [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
@@ -125,6 +128,7 @@ class Window {
   std::vector<Outcome> outcomes_;
   std::vector<const data::Row*> rejected_;
   std::size_t row_count_ = 0;
+  double full_rows_ = 0;
   std::size_t bytes_ = 0;
   std::vector<Child> children_;          // in order of first appearance in this window
   std::vector<std::uint32_t> local_of_;  // [child id / lanes] index in children_, or kNone
