@@ -99,7 +99,7 @@ const std::string& SqlWriter::head_of(const schema::TableVersion& version, const
   std::string columns;
   for (const auto& column : version.columns)
     columns += (columns.empty() ? "" : ",") + data::quote_identifier(column.name);
-  head = fmt::format(" {} USING {} ({}) TAGS ({}) ({}) VALUES ", data::quote_identifier(child.name),
+  head = fmt::format(" {} USING {} ({}) TAGS ({}) ({}) VALUES ", data::quote_identifier(child.name.text()),
                      data::quote_identifier(version.ref->name), names, values, columns);
   return head;
 }

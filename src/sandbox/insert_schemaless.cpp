@@ -159,7 +159,7 @@ class Gatherer {
  private:
   RowBatch begin(const data::ChildTable& child, const data::Shape& shape) {
     RowBatch batch;
-    batch.table = child.name;
+    batch.table = std::string(child.name);
     batch.super = database_.find(child.table->name).table;
     if (batch.super == nullptr) refuse(0x2603, "Table does not exist");
     batch.ttl = ttl_;

@@ -64,15 +64,6 @@ TableName::Text TableName::text() const noexcept {
   return text;
 }
 
-TableName::operator std::string_view() const noexcept {
-  if (!is_digest_) return plain();
-  thread_local std::array<std::array<char, kDigestName>, kViews> views;
-  thread_local std::size_t next = 0;
-  auto& view = views[next++ % kViews];
-  write_digest(bytes_, view.data());
-  return {view.data(), view.size()};
-}
-
 std::uint64_t TableName::hash() const noexcept {
   if (!is_digest_) return hash_bytes(plain());
   // Names of this form need not be digests: those that somebody counted up differ in their last bytes only.

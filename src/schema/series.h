@@ -111,18 +111,14 @@ class TableName {
     char digits_[34];
   };
   [[nodiscard]] Text text() const noexcept;
-  /// Is used up once the thread has read this many other names in the same way: for a look, not to keep.
-  static constexpr std::size_t kViews = 16;
-  operator std::string_view() const noexcept;
+  explicit operator std::string() const { return std::string(text().view()); }
 
   [[nodiscard]] bool is_digest() const noexcept { return is_digest_; }
   [[nodiscard]] std::size_t size() const noexcept { return is_digest_ ? sizeof(Text::digits_) : plain().size(); }
   [[nodiscard]] bool empty() const noexcept { return size() == 0; }
   [[nodiscard]] char front() const noexcept { return is_digest_ ? 't' : plain().front(); }
-  [[nodiscard]] char back() const noexcept { return std::string_view(*this).back(); }
-  [[nodiscard]] bool contains(char c) const noexcept {
-    return std::string_view(*this).find(c) != std::string_view::npos;
-  }
+  [[nodiscard]] char back() const noexcept { return text().view().back(); }
+  [[nodiscard]] bool contains(char c) const noexcept { return text().view().find(c) != std::string_view::npos; }
   /// A hash of the name; good in the upper half.
   [[nodiscard]] std::uint64_t hash() const noexcept;
   friend bool operator==(const TableName& a, const TableName& b) noexcept {

@@ -149,9 +149,9 @@ bool RequestPlanner::next(Request& request) {
       kind_.resize(table.runs.size());
       for (std::size_t i = 0; i < table.runs.size(); ++i) {
         const auto& child = *table.runs[i].child;
-        kind_[i] = using_form || needs_quotes(child.name) ? Addressing::quoted
-                   : child.exists                         ? Addressing::existing
-                                                          : Addressing::creating;
+        kind_[i] = using_form || (!child.name.is_digest() && needs_quotes(child.name.text())) ? Addressing::quoted
+                   : child.exists                                                             ? Addressing::existing
+                                                                                              : Addressing::creating;
       }
     }
     static constexpr Addressing kPasses[] = {Addressing::quoted, Addressing::creating, Addressing::existing};
@@ -200,11 +200,12 @@ Built RequestBuilder::build(const Request& request, wire::Stmt2Encoder& encoder)
   encoder.begin(static_cast<std::uint32_t>(with_tags ? request.version->tags.size() : 0),
                 static_cast<std::uint32_t>(request.version->columns.size()));
   for (const Run& run : request.runs) {
-    if (request.addressing == Addressing::quoted && needs_quotes(run.child->name)) {
-      name_ = data::quote_identifier(run.child->name);
+    const auto name = run.child->name.text();
+    if (request.addressing == Addressing::quoted && needs_quotes(name)) {
+      name_ = data::quote_identifier(name);
       encoder.begin_table(name_);
     } else {
-      encoder.begin_table(run.child->name);
+      encoder.begin_table(name.view());
     }
     if (with_tags) put_tags(request, *run.child, encoder);
     put_run(request, run, encoder, built);
@@ -214,11 +215,14 @@ Built RequestBuilder::build(const Request& request, wire::Stmt2Encoder& encoder)
 
 void RequestBuilder::put_tags(const Request& request, const data::ChildTable& child, wire::Stmt2Encoder& encoder) {
   const auto& version = *request.version;
+  const data::Tag* const given = child.created_by->tags.begin();
+  const std::size_t count = child.created_by->tags.size();
   for (std::size_t t = 0; t < version.tags.size(); ++t) {
     const auto& column = version.tags[t];
-    const data::Tag* tag = nullptr;
-    for (const auto& candidate : child.created_by->tags)
-      if (candidate.key == version.tag_keys[t]) tag = &candidate;
+    const auto has_key = [key = version.tag_keys[t]](const data::Tag& tag) { return tag.key == key; };
+    // They mostly stand in the order of the table's tags.
+    const data::Tag* tag = t < count && has_key(given[t]) ? &given[t] : std::find_if(given, given + count, has_key);
+    if (tag == given + count) tag = nullptr;
     if (tag == nullptr) {
       encoder.null_tag(column.type);
       continue;

@@ -76,8 +76,8 @@ std::optional<std::string> clause(const schema::TableVersion& version, const dat
     names += (t == 0 ? "" : ",") + data::quote_identifier(version.tags[t].name);
     values += (t == 0 ? "" : ",") + *value;
   }
-  if (!is_utf8(child.name)) return std::nullopt;
-  return fmt::format(" IF NOT EXISTS {} USING {} ({}) TAGS ({}) TTL {}", data::quote_identifier(child.name),
+  if (!is_utf8(child.name.text())) return std::nullopt;
+  return fmt::format(" IF NOT EXISTS {} USING {} ({}) TAGS ({}) TTL {}", data::quote_identifier(child.name.text()),
                      data::quote_identifier(version.ref->name), names, values, ttl_days);
 }
 
@@ -105,7 +105,7 @@ std::optional<Failure> StmtWriter::create_children(const Request& request) {
       if (!sql) {
         auto rows = connection.query(
             fmt::format("SELECT table_name FROM information_schema.ins_tables WHERE db_name = {} AND table_name = {}",
-                        data::quote_text(session_.options().database), data::quote_text(run.child->name)));
+                        data::quote_text(session_.options().database), data::quote_text(run.child->name.text())));
         bool exists = false;
         while (rows.next()) exists = true;
         if (!exists) without_ttl_.push_back(run.child);
@@ -152,7 +152,7 @@ void StmtWriter::set_missing_ttl() {
     if (!child->exists) continue;
     try {
       session_.connection().execute(
-          fmt::format("ALTER TABLE {} TTL {}", data::quote_identifier(child->name), options_.ttl_days));
+          fmt::format("ALTER TABLE {} TTL {}", data::quote_identifier(child->name.text()), options_.ttl_days));
     } catch (const Error& error) {
       log(LogLevel::warning, fmt::format("child table '{}' has no TTL: {}", child->name.text().view(), error.what()));
     }

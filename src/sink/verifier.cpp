@@ -213,12 +213,12 @@ VerifyDifference Verifier::compare_keys(const Table& table, const Expected& expe
   const auto time = quote_identifier(table.time_column);
   const auto query = fmt::format("SELECT {0}{1} FROM {2} WHERE {0} >= {3} AND {0} <= {4} ORDER BY {0}", time,
                                  table.second_column.empty() ? "" : ", " + quote_identifier(table.second_column),
-                                 quote_identifier(child.name), expected.first, expected.last);
+                                 quote_identifier(child.name.text()), expected.first, expected.last);
   VerifyDifference difference;
   with_retries([&](client::Connection& connection) {
     difference = {};
     difference.super_table = table.ref->name;
-    difference.child_table = child.name;
+    difference.child_table = std::string(child.name);
     difference.expected = expected.keys;
     const auto list = [&](std::vector<std::string>& to, const Key& key) {
       if (to.size() < options_.listed_keys) to.push_back(time_text(key.time, options_.precision));

@@ -37,7 +37,7 @@ class Flags(support.Case):
     def test_a_mistyped_command(self):
         self.refused("laod", "m.line", parts=["'laod'", "did you mean load?"])
         self.refused("quary", "select 1", parts=["'quary'", "did you mean query?"])
-        self.refused("frobnicate", parts=["'frobnicate'", "load, tail, check, query, status, sandbox"])
+        self.refused("frobnicate", parts=["'frobnicate'", "load, tail, check, query, status, bench, sandbox"])
         self.refused(parts=["subcommand"])
 
     def test_values_that_no_flag_takes(self):

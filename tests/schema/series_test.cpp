@@ -44,14 +44,6 @@ TEST(TableName, HashesCountedNamesApart) {
   EXPECT_EQ(hashes.size(), 2'000u);
 }
 
-TEST(TableName, LeavesViewsAloneForAWhile) {
-  std::vector<std::string> texts;
-  for (unsigned i = 0; i < TableName::kViews; ++i) texts.push_back(fmt::format("t_{:032x}", i));
-  std::vector<std::string_view> views;
-  for (const auto& text : texts) views.push_back(TableName(text));
-  for (std::size_t i = 0; i < texts.size(); ++i) EXPECT_EQ(views[i], texts[i]);
-}
-
 using schema::NewSeries;
 using schema::Registry;
 
