@@ -84,6 +84,7 @@ class LaneGroup {
   /// Waits while every lane has the rows of its next window before it: more would only take memory, and memory that was
   /// not touched before costs time. False: a stop was asked for. One thread at a time.
   bool wait_for_room(std::stop_token stop);
+  [[nodiscard]] bool reader_waits() const noexcept { return reader_waits_; }
   /// All lanes write what they hold and end. Throws the first Error of any lane.
   void finish();
   /// Lanes end as soon as their present request is answered; what they hold stays undone.

@@ -34,10 +34,13 @@ struct Settings {
   std::uint64_t max_rejects = 1'000'000;
   std::function<void(sink::ParsedChunk&, std::stop_source&)> look = {};
   std::function<void()> before_write = {};
-  std::function<void(const MemoryBudget&)> stall = {};  ///< before each window is written, in the thread of its lane
+  std::function<void(const MemoryBudget&, const LaneGroup&)> stall =
+      {};  ///< before each window is written, in the thread of its lane
   Selection selection = {};
   std::uint32_t max_child_tables = UINT32_MAX;
   RowFilter filter = {};
+  std::size_t min_window_rows = 2'000;
+  std::size_t window_bytes = 0;  // 0: a lane's share of half the memory
 };
 
 struct Outcome {
@@ -121,12 +124,13 @@ class RunTest : public testing::Test {
       Recorded recorded;
       LaneOptions lane_options;
       lane_options.first_window_rows = 500;
-      lane_options.min_window_rows = 2'000;
+      lane_options.min_window_rows = settings.min_window_rows;
       lane_options.rows_per_child = 10;
-      lane_options.max_window_bytes = settings.memory / 2 / settings.lanes;
+      lane_options.max_window_bytes =
+          settings.window_bytes > 0 ? settings.window_bytes : settings.memory / 2 / settings.lanes;
       LaneGroup lanes(settings.lanes, lane_options, budget, ledger, counters, registry, [&](std::uint32_t) {
         if (!settings.stall) return std::make_unique<RecordingWriter>(recorded, settings.before_write);
-        return std::make_unique<RecordingWriter>(recorded, [&] { settings.stall(budget); });
+        return std::make_unique<RecordingWriter>(recorded, [&] { settings.stall(budget, lanes); });
       });
       plan.growth = &growth;
       plan.lanes = &lanes;
