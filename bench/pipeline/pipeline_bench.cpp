@@ -2,14 +2,13 @@
 // run is checked: every record must be written, or joined with another one where a line has only one field.
 
 #include <benchmark/benchmark.h>
-#include <unistd.h>
 
 #include <filesystem>
-#include <fstream>
 #include <memory>
 #include <string>
 
 #include "pipeline/null_load.h"
+#include "pipeline/source_file.h"
 #include "support/document_shapes.h"
 #include "support/line_shapes.h"
 #include "support/sources.h"
@@ -24,37 +23,10 @@ using bench::Source;
 constexpr std::size_t kFileBytes = std::size_t{96} << 20;
 constexpr std::size_t kMemory = std::size_t{1} << 30;
 
-/// The file of one shape; shapes follow one another, so that one is there at a time.
-class File {
- public:
-  explicit File(const std::string& text)
-      : path_(fs::temp_directory_path() / ("penstock-bench-pipeline-" + std::to_string(::getpid()))) {
-    std::ofstream(path_, std::ios::binary).write(text.data(), static_cast<std::streamsize>(text.size() - io::kPadding));
-  }
-  ~File() {
-    std::error_code ignored;
-    fs::remove(path_, ignored);
-  }
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-  [[nodiscard]] const fs::path& path() const noexcept { return path_; }
-
- private:
-  fs::path path_;
-};
-
 Done load(const Source& source, const fs::path& path, unsigned width) {
   return load_to_null({"bench", path, false, 0}, kMemory, width,
                       [&](const io::Input& input, MemoryBudget& budget, schema::Registry& registry) {
-                        io::ReadOptions read;
-                        read.budget = &budget;
-                        read.cutting = source.cutting;
-                        OpenedSource opened;
-                        opened.reader = io::Reader::open(input, read);
-                        opened.parsers = std::make_shared<ParserPool>([&] { return source.parser(registry); });
-                        opened.format = opened.reject_extension = source.format;
-                        opened.cutting = source.cutting;
-                        return opened;
+                        return open_source(source, input, budget, registry);
                       });
 }
 
@@ -62,7 +34,7 @@ Done load(const Source& source, const fs::path& path, unsigned width) {
 void BM_Pipeline(benchmark::State& state, const Source& (*make)()) {
   const auto& source = make();
   const auto width = static_cast<unsigned>(state.range(0));
-  const File file(source.text.bytes);
+  const File file(source.text.view());
   const auto records = source.text.records;
   Done last = load(source, file.path(), width);
   if (last.read != records || last.written != records || last.rejected != 0)

@@ -4,16 +4,14 @@
 
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <filesystem>
-#include <fstream>
 #include <memory>
 #include <string>
 
 #include "base/memory_budget.h"
 #include "client/connection.h"
-#include "pipeline/run.h"
+#include "pipeline/source_file.h"
 #include "sandbox/server.h"
 #include "sink/server_catalog.h"
 #include "sink/stmt_writer.h"
@@ -31,24 +29,6 @@ using bench::Source;
 
 constexpr std::size_t kFileBytes = std::size_t{96} << 20;
 constexpr std::size_t kMemory = std::size_t{1} << 30;
-
-class File {
- public:
-  explicit File(std::string_view text)
-      : path_(fs::temp_directory_path() / fmt::format("penstock-bench-sandbox-{}", ::getpid())) {
-    std::ofstream(path_, std::ios::binary).write(text.data(), static_cast<std::streamsize>(text.size()));
-  }
-  ~File() {
-    std::error_code ignored;
-    fs::remove(path_, ignored);
-  }
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-  [[nodiscard]] const fs::path& path() const noexcept { return path_; }
-
- private:
-  fs::path path_;
-};
 
 sandbox::Server::Options discarding() {
   sandbox::Server::Options options;
@@ -130,17 +110,7 @@ Done load(const Source& source, const fs::path& path, Peer& peer, unsigned width
   });
   RunPlan plan;
   plan.inputs.push_back({"bench", path, false, 0});
-  plan.open = [&](const io::Input& input, std::uint32_t) {
-    io::ReadOptions read;
-    read.budget = &budget;
-    read.cutting = source.cutting;
-    OpenedSource opened;
-    opened.reader = io::Reader::open(input, read);
-    opened.parsers = std::make_shared<ParserPool>([&] { return source.parser(registry); });
-    opened.format = opened.reject_extension = source.format;
-    opened.cutting = source.cutting;
-    return opened;
-  };
+  plan.open = [&](const io::Input& input, std::uint32_t) { return open_source(source, input, budget, registry); };
   plan.growth = &growth;
   plan.lanes = &lanes;
   plan.rejects = &rejects;
