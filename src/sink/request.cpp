@@ -30,7 +30,7 @@ bool needs_using_form(const schema::TableVersion& version) {
 }
 
 // A name that begins with a quote is read as quoted text.
-bool needs_quotes(std::string_view name) {
+bool needs_quotes(const data::TableName& name) {
   return !name.empty() && (name.front() == '\'' || name.front() == '"' || name.front() == '`');
 }
 
@@ -149,9 +149,9 @@ bool RequestPlanner::next(Request& request) {
       kind_.resize(table.runs.size());
       for (std::size_t i = 0; i < table.runs.size(); ++i) {
         const auto& child = *table.runs[i].child;
-        kind_[i] = using_form || (!child.name.is_digest() && needs_quotes(child.name.text())) ? Addressing::quoted
-                   : child.exists                                                             ? Addressing::existing
-                                                                                              : Addressing::creating;
+        kind_[i] = using_form || needs_quotes(child.name) ? Addressing::quoted
+                   : child.exists                         ? Addressing::existing
+                                                          : Addressing::creating;
       }
     }
     static constexpr Addressing kPasses[] = {Addressing::quoted, Addressing::creating, Addressing::existing};
@@ -201,7 +201,7 @@ Built RequestBuilder::build(const Request& request, wire::Stmt2Encoder& encoder)
                 static_cast<std::uint32_t>(request.version->columns.size()));
   for (const Run& run : request.runs) {
     const auto name = run.child->name.text();
-    if (request.addressing == Addressing::quoted && needs_quotes(name)) {
+    if (request.addressing == Addressing::quoted && needs_quotes(run.child->name)) {
       name_ = data::quote_identifier(name);
       encoder.begin_table(name_);
     } else {
