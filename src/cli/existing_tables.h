@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <map>
 #include <mutex>
@@ -16,7 +17,8 @@ namespace penstock::cli {
 using FirstSeen = std::map<std::string, bool, std::less<>>;
 
 /// A catalog that remembers what was there before the load, and with --on-existing fail-if-not-empty refuses super
-/// tables that hold rows. Any thread.
+/// tables that hold rows. That nothing stands under a name is told once more within a second without asking the server:
+/// the look at the target is followed by that of the load, and create() tells when somebody else was first. Any thread.
 class ExistingTables : public schema::Catalog {
  public:
   /// Whether a super table holds rows.
@@ -28,9 +30,16 @@ class ExistingTables : public schema::Catalog {
 
   /// Throws Error(Errc::config), or Errc::limit, for a super table that holds rows when it is first asked for.
   Found describe(std::string_view name) override;
-  void create(const data::SuperTable& table) override {
+  std::vector<Found> describe_all(std::span<const std::string> names) override;
+  bool create(const data::SuperTable& table) override {
     check_frozen();
-    below_.create(table);
+    known_absent(table.name);
+    return below_.create(table);
+  }
+  std::vector<bool> create_all(std::span<const data::SuperTable* const> tables) override {
+    if (frozen_) return Catalog::create_all(tables);
+    for (const auto* const table : tables) known_absent(table->name);
+    return below_.create_all(tables);
   }
   void add(std::string_view table, Part part, const data::Column& column) override {
     check_frozen();
@@ -50,10 +59,14 @@ class ExistingTables : public schema::Catalog {
     if (frozen_) throw schema::ChangeRefused("the target is only looked at", 0);
   }
 
+  bool known_absent(std::string_view name);
+  Found judged(std::string_view name, Found found);
+
   schema::Catalog& below_;
   bool frozen_ = false;
   mutable std::mutex mutex_;
-  FirstSeen& seen_;  // guarded by mutex_
+  FirstSeen& seen_;                                                                   // guarded by mutex_
+  std::map<std::string, std::chrono::steady_clock::time_point, std::less<>> absent_;  // guarded by mutex_
   HoldsRows holds_rows_;
   std::function<bool()> rows_read_;
 };

@@ -17,17 +17,26 @@ class PlanningCatalog : public schema::Catalog {
   explicit PlanningCatalog(schema::Catalog* server) : server_(server) {}
 
   Found describe(std::string_view name) override {
-    auto [known, is_new] = known_.try_emplace(std::string(name));
-    if (is_new && server_ != nullptr) {
-      known->second = server_->describe(name);
-      if (known->second.kind == Kind::super_table) after_.create(known->second.table);
-    }
+    auto known = known_.find(name);
+    if (known == known_.end()) known = remember(name, server_ == nullptr ? Found{} : server_->describe(name));
     auto found = after_.describe(name);
     if (found.kind == Kind::none) return known->second;
     found.is_virtual = known->second.is_virtual;
     return found;
   }
-  void create(const data::SuperTable& table) override { after_.create(table); }
+  bool create(const data::SuperTable& table) override { return after_.create(table); }
+  std::vector<Found> describe_all(std::span<const std::string> names) override {
+    // What is asked for the first time, at once.
+    std::vector<std::string> unknown;
+    if (server_ != nullptr)
+      for (const auto& name : names)
+        if (known_.find(name) == known_.end()) unknown.push_back(name);
+    if (!unknown.empty()) {
+      auto found = server_->describe_all(unknown);
+      for (std::size_t i = 0; i < unknown.size(); ++i) remember(unknown[i], std::move(found[i]));
+    }
+    return Catalog::describe_all(names);
+  }
   void add(std::string_view table, Part part, const data::Column& column) override { after_.add(table, part, column); }
   void widen(std::string_view table, Part part, const data::Column& column) override {
     after_.widen(table, part, column);
@@ -41,8 +50,14 @@ class PlanningCatalog : public schema::Catalog {
   }
 
  private:
+  using Known = std::map<std::string, Found, std::less<>>;
+  Known::iterator remember(std::string_view name, Found found) {
+    if (found.kind == Kind::super_table) after_.create(found.table);
+    return known_.insert_or_assign(std::string(name), std::move(found)).first;
+  }
+
   schema::Catalog* server_;
-  std::map<std::string, Found, std::less<>> known_;
+  Known known_;
   sink::MemoryCatalog after_;
 };
 

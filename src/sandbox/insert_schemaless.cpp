@@ -34,11 +34,12 @@ class SandboxCatalog final : public schema::Catalog {
     for (const auto& c : found.table->tags) out.table.tags.push_back(c.column);
     return out;
   }
-  void create(const data::SuperTable& table) override {
+  bool create(const data::SuperTable& table) override {
     Cursor in(statement(data::create_statement(table)));
     in.take();
     in.take();
     run_create_table(context_, in, true);
+    return false;
   }
   void add(std::string_view table, Part part, const data::Column& column) override {
     alter(table, "ADD", part, column, 0x036B, 0x0369);

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -37,9 +38,22 @@ class Catalog {
   };
   /// What stands under that name now (never from a cache).
   virtual Found describe(std::string_view name) = 0;
-  /// Creates it unless it exists; the caller describes it again, for another loader may have been first.
+  /// describe() of several, in their order. A catalog that must ask for each asks for all of them together.
+  virtual std::vector<Found> describe_all(std::span<const std::string> names) {
+    std::vector<Found> found;
+    found.reserve(names.size());
+    for (const auto& name : names) found.push_back(describe(name));
+    return found;
+  }
+  /// Creates it unless it exists. True: this call made it, so that it stands there as given. False: another loader may
+  /// have been first; the caller describes it again.
   /// This and the following throw ChangeRefused, and Error when nothing of the kind will get through (rights).
-  virtual void create(const data::SuperTable& table) = 0;
+  virtual bool create(const data::SuperTable& table) = 0;
+  /// create() of several where all goes well: of each whether this call made it. Of the others nothing is known, not
+  /// even why: create() tells. Throws Error as create(), never ChangeRefused.
+  virtual std::vector<bool> create_all(std::span<const data::SuperTable* const> tables) {
+    return std::vector<bool>(tables.size(), false);
+  }
 
   enum class Part { column, tag };
   /// Losing a race (exists already, wide enough already) is no error; the caller describes again.

@@ -38,18 +38,12 @@ Growth::~Growth() = default;
 void Growth::admit(data::RowSet& rows) {
   const auto rejects_before = rows.rejects().size();
   auto& shapes = rows.shapes();
-  // One pass a super table, in order of first appearance. Several measurements in a chunk are common (agents), many
-  // are not: a list of seen states is enough.
-  std::vector<TableState*> states;
-  for (const auto& shape : shapes) {
-    if (shape.rows == 0) continue;
-    TableState& state = state_of(shape.table);
-    if (std::find(states.begin(), states.end(), &state) == states.end()) states.push_back(&state);
-  }
+  auto states = tables_of(rows);
   Verdict verdict;
   verdict.refused.resize(shapes.size());
   verdict.rows.resize(shapes.size());
   const auto& refused = verdict.refused;
+  create_together(states, rows, verdict);
   for (TableState* state : states) admit_table(*state, rows, verdict);
 
   // Fresh series in input order: their tags were planned with the columns; here their fate is written down.
@@ -93,36 +87,57 @@ std::optional<Reason> Growth::objection(data::RowSet& rows) {
   Verdict verdict;
   verdict.refused.resize(rows.shapes().size());
   verdict.rows.resize(rows.shapes().size());
-  std::vector<TableState*> seen;
-  for (const auto& shape : rows.shapes()) {
-    if (shape.rows == 0) continue;
-    TableState& state = state_of(shape.table);
-    if (std::find(seen.begin(), seen.end(), &state) != seen.end()) continue;
-    seen.push_back(&state);
-    Plan plan = make_plan(state, rows, verdict, true);
+  for (TableState* const state : tables_of(rows)) {
+    Plan plan = make_plan(*state, rows, verdict, true);
     for (std::size_t i = 0; i < rows.shapes().size(); ++i)
-      if (rows.shapes()[i].table == state.ref && !verdict.refused[i].text.empty()) return verdict.refused[i];
+      if (rows.shapes()[i].table == state->ref && !verdict.refused[i].text.empty()) return verdict.refused[i];
     Reason why;
     for (const auto& [series, row] : rows.fresh())
-      if (series->child->table == state.ref && plan_tags(*series, plan, why) != Fit::yes) return why;
+      if (series->child->table == state->ref && plan_tags(*series, plan, why) != Fit::yes) return why;
   }
   return std::nullopt;
 }
 
-TableState& Growth::state_of(data::SuperTableRef* ref) {
-  if (ref->state == nullptr) {
-    auto& state = tables_.emplace_back();
-    state.ref = ref;
-    ref->state = &state;
-    look_up(state);
+// Several measurements in a chunk are common (agents), many are not: a list of seen states is enough.
+std::vector<TableState*> Growth::tables_of(data::RowSet& rows) {
+  std::vector<TableState*> states;
+  std::vector<TableState*> unknown;
+  std::vector<std::string> names;
+  const auto first_new = tables_.size();
+  for (const auto& shape : rows.shapes()) {
+    if (shape.rows == 0) continue;
+    if (shape.table->state == nullptr) {
+      auto& state = tables_.emplace_back();
+      state.ref = shape.table;
+      state.ref->state = &state;
+      state.refused = unspeakable(state.ref->name);
+      if (state.refused.text.empty()) {
+        unknown.push_back(&state);
+        names.push_back(state.ref->name);
+      }
+    }
+    TableState* const state = shape.table->state;
+    if (std::find(states.begin(), states.end(), state) == states.end()) states.push_back(state);
   }
-  return *ref->state;
+  if (unknown.empty()) return states;
+  try {
+    auto found = catalog_.describe_all(names);
+    for (std::size_t i = 0; i < unknown.size(); ++i) take_found(*unknown[i], std::move(found[i]));
+  } catch (...) {
+    // What was not looked at is not known.
+    for (; tables_.size() > first_new; tables_.pop_back()) tables_.back().ref->state = nullptr;
+    throw;
+  }
+  return states;
 }
 
 void Growth::look_up(TableState& state) {
   state.refused = unspeakable(state.ref->name);
-  if (!state.refused.text.empty()) return;
-  auto found = catalog_.describe(state.ref->name);
+  if (state.refused.text.empty()) take_found(state, catalog_.describe(state.ref->name));
+}
+
+void Growth::take_found(TableState& state, Catalog::Found found) {
+  state.refused = {};
   state.exists = found.kind == Catalog::Kind::super_table;
   if (found.kind == Catalog::Kind::other_table || found.kind == Catalog::Kind::child_table) {
     const bool normal = found.kind == Catalog::Kind::other_table;
@@ -153,6 +168,33 @@ void Growth::look_up(TableState& state) {
     state.refused = {0x3006, fmt::format("super table '{}' has a composite primary key", state.ref->name)};
 }
 
+// Makes what is missing all at once and takes those tables out of `states`; whatever does not just work is left to
+// admit_table().
+void Growth::create_together(std::vector<TableState*>& states, data::RowSet& rows, Verdict& verdict) {
+  const auto missing = [](const TableState* state) { return !state->exists && state->refused.text.empty(); };
+  if (std::count_if(states.begin(), states.end(), missing) < 2) return;
+  std::vector<std::pair<TableState*, Plan>> plans;
+  for (TableState* const state : states) {
+    if (!missing(state)) continue;
+    state->change_refused = {};
+    if (auto plan = make_plan(*state, rows, verdict, false); !plan.used_columns.empty())
+      plans.emplace_back(state, std::move(plan));
+  }
+  std::vector<const data::SuperTable*> wanted;
+  wanted.reserve(plans.size());
+  for (const auto& [state, plan] : plans) wanted.push_back(&plan.next);
+  const auto made = catalog_.create_all(wanted);
+  for (std::size_t i = 0; i < plans.size(); ++i) {
+    if (!made[i]) continue;
+    auto& [state, plan] = plans[i];
+    tell(data::create_statement(plan.next));
+    state->on_server = plan.next;
+    state->exists = true;
+    renew_version(*state, plan);
+    states.erase(std::find(states.begin(), states.end(), state));
+  }
+}
+
 void Growth::admit_table(TableState& state, data::RowSet& rows, Verdict& verdict) {
   // Losing a race against another loader changes what stands on the server: plan again, each time on the new truth.
   constexpr int kTries = 100;
@@ -172,11 +214,12 @@ void Growth::admit_table(TableState& state, data::RowSet& rows, Verdict& verdict
 
 bool Growth::apply(TableState& state, const Plan& plan) {
   if (state.exists && !plan.changed) return true;
-  const auto tell = [&](std::string statement) {
-    if (options_.on_change) options_.on_change(statement);
-  };
   try {
-    change(state, plan, tell);
+    if (change(state, plan)) {
+      state.on_server = plan.next;
+      state.exists = true;
+      return true;
+    }
   } catch (const ChangeRefused& refused) {
     // Perhaps the table is another one by now; if not, the rows that need the change are refused, and only they.
     const bool existed = state.exists;
@@ -197,25 +240,30 @@ bool Growth::apply(TableState& state, const Plan& plan) {
          covers(state.on_server.tags, plan.next.tags);
 }
 
-void Growth::change(const TableState& state, const Plan& plan, const std::function<void(std::string)>& tell) {
+void Growth::tell(const std::string& statement) const {
+  if (options_.on_change) options_.on_change(statement);
+}
+
+bool Growth::change(const TableState& state, const Plan& plan) {
   if (!state.exists) {
-    catalog_.create(plan.next);
+    const bool made = catalog_.create(plan.next);
     tell(data::create_statement(plan.next));
-  } else {
-    const auto alter = [&](Catalog::Part part, const std::vector<Column>& have, const std::vector<Column>& want) {
-      const auto* const noun = part == Catalog::Part::tag ? "TAG" : "COLUMN";
-      for (std::size_t i = 0; i < want.size(); ++i) {
-        if (i < have.size() && have[i] == want[i]) continue;
-        if (i < have.size()) catalog_.widen(state.ref->name, part, want[i]);
-        else catalog_.add(state.ref->name, part, want[i]);
-        tell(fmt::format("ALTER STABLE {} {} {} {} {}", data::quote_identifier(state.ref->name),
-                         i < have.size() ? "MODIFY" : "ADD", noun, data::quote_identifier(want[i].name),
-                         data::sql_type(want[i])));
-      }
-    };
-    alter(Catalog::Part::tag, state.on_server.tags, plan.next.tags);
-    alter(Catalog::Part::column, state.on_server.columns, plan.next.columns);
+    return made;
   }
+  const auto alter = [&](Catalog::Part part, const std::vector<Column>& have, const std::vector<Column>& want) {
+    const auto* const noun = part == Catalog::Part::tag ? "TAG" : "COLUMN";
+    for (std::size_t i = 0; i < want.size(); ++i) {
+      if (i < have.size() && have[i] == want[i]) continue;
+      if (i < have.size()) catalog_.widen(state.ref->name, part, want[i]);
+      else catalog_.add(state.ref->name, part, want[i]);
+      tell(fmt::format("ALTER STABLE {} {} {} {} {}", data::quote_identifier(state.ref->name),
+                       i < have.size() ? "MODIFY" : "ADD", noun, data::quote_identifier(want[i].name),
+                       data::sql_type(want[i])));
+    }
+  };
+  alter(Catalog::Part::tag, state.on_server.tags, plan.next.tags);
+  alter(Catalog::Part::column, state.on_server.columns, plan.next.columns);
+  return false;
 }
 
 void Growth::renew_version(TableState& state, const Plan& plan) {

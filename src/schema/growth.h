@@ -107,11 +107,14 @@ class Growth {
     std::vector<std::uint32_t> rows;             ///< [shapes] rows that fit
     std::unordered_set<const data::Row*> unfit;  ///< rows whose tags do not
   };
-  TableState& state_of(data::SuperTableRef* ref);
+  /// The tables of the rows, in order of first appearance; those met for the first time are looked up.
+  std::vector<TableState*> tables_of(data::RowSet& rows);
   void look_up(TableState& state);
+  void take_found(TableState& state, Catalog::Found found);
   /// Whether something fits; `beyond`: not within a limit, so that other rows of the same shape may.
   enum class Fit : std::uint8_t { yes, no, beyond };
   enum class Commit : bool { no, yes };
+  void create_together(std::vector<TableState*>& states, data::RowSet& rows, Verdict& verdict);
   void admit_table(TableState& state, data::RowSet& rows, Verdict& verdict);
   Plan begin_plan(const TableState& state) const;
   Plan make_plan(TableState& state, data::RowSet& rows, Verdict& verdict, bool whole_shapes);
@@ -131,7 +134,9 @@ class Growth {
                                        (!options_.dots_in_child_names && child.name.contains('.')));
   }
   bool apply(TableState& state, const Plan& plan);
-  void change(const TableState& state, const Plan& plan, const std::function<void(std::string)>& tell);
+  /// True: what stands on the server now is what the plan says.
+  bool change(const TableState& state, const Plan& plan);
+  void tell(const std::string& statement) const;
   void renew_version(TableState& state, const Plan& plan);
   const data::ResolvedShape* resolve(TableState& state, const data::Shape& shape) const;
 

@@ -15,7 +15,7 @@ schema::Catalog::Found MemoryCatalog::describe(std::string_view name) {
   return {Kind::super_table, found->second};
 }
 
-void MemoryCatalog::create(const data::SuperTable& table) { tables_.emplace(table.name, table); }
+bool MemoryCatalog::create(const data::SuperTable& table) { return tables_.emplace(table.name, table).second; }
 
 void MemoryCatalog::add(std::string_view table, Part part, const data::Column& column) {
   part_of(tables_.find(table)->second, part).push_back(column);

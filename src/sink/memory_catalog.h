@@ -11,7 +11,7 @@ namespace penstock::sink {
 class MemoryCatalog : public schema::Catalog {
  public:
   Found describe(std::string_view name) override;
-  void create(const data::SuperTable& table) override;
+  bool create(const data::SuperTable& table) override;
   void add(std::string_view table, Part part, const data::Column& column) override;
   void widen(std::string_view table, Part part, const data::Column& column) override;
 

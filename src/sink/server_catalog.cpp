@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <set>
 
 #include "data/schema.h"
 
@@ -22,6 +23,8 @@ constexpr std::int32_t kDuplicated = 0x263C;
 constexpr std::int32_t kNotGreater = 0x264B;
 constexpr std::int32_t kTableMissing = 0x2603;
 constexpr std::size_t kMostShown = 200;  // of a statement in a reject's reason
+constexpr std::int32_t kUnanswered = -1;
+constexpr std::size_t kMostAtOnce = 128;  // statements under way, names in a question
 
 // One row of DESCRIBE: field, type ("DECIMAL(10, 2)"), length, note ("TAG", "COMPOSITE KEY").
 Column described(const client::Rows& row) {
@@ -41,6 +44,13 @@ Column described(const client::Rows& row) {
   column.width = static_cast<std::uint32_t>(row.integer(2));
   column.composite_key = row.text(3) == "COMPOSITE KEY";
   return column;
+}
+
+// Fails where the table exists, so that who is answered "done" has made it.
+std::string create_new(const data::SuperTable& table) {
+  constexpr std::string_view kLenient = "CREATE STABLE IF NOT EXISTS ";
+  const auto statement = data::create_statement(table);
+  return "CREATE STABLE " + statement.substr(kLenient.size());
 }
 
 }  // namespace
@@ -68,6 +78,63 @@ auto ServerCatalog::with_retries(Call&& call) {
       session_.recover(failure);
     }
   }
+}
+
+std::vector<std::int32_t> ServerCatalog::send_all(const std::vector<std::string>& statements) {
+  std::vector<std::int32_t> codes(statements.size(), kUnanswered);
+  const std::lock_guard lock(mutex_);
+  session_.go_home();
+  try {
+    auto& connection = session_.connection();
+    std::vector<client::Ticket> tickets;
+    for (std::size_t begin = 0; begin < statements.size(); begin += kMostAtOnce) {
+      const auto end = std::min(statements.size(), begin + kMostAtOnce);
+      tickets.clear();
+      for (auto i = begin; i < end; ++i) tickets.push_back(connection.send_execute(statements[i]));
+      for (auto i = begin; i < end; ++i) codes[i] = connection.wait(tickets[i - begin]).code;
+    }
+    session_.progressed();
+  } catch (const client::ClientError&) {
+    // Who asks for one of these again meets the trouble again, and gets over it.
+  }
+  return codes;
+}
+
+std::vector<schema::Catalog::Found> ServerCatalog::describe_all(std::span<const std::string> names) {
+  if (names.size() < 2) return Catalog::describe_all(names);
+  // Which of them are super tables. Where the server does not tell it this way, each is asked for by itself.
+  std::set<std::string, std::less<>> supers;
+  for (auto rest = names; !rest.empty();) {
+    const auto some = rest.first(std::min(rest.size(), kMostAtOnce));
+    rest = rest.subspan(some.size());
+    std::string list;
+    for (const auto& name : some) list += (list.empty() ? "" : ", ") + quote_text(name);
+    try {
+      with_retries([&](client::Connection& connection) {
+        auto rows = connection.query(
+            fmt::format("SELECT stable_name FROM information_schema.ins_stables WHERE db_name = {} AND stable_name IN "
+                        "({})",
+                        quote_text(session_.options().database), list));
+        while (rows.next()) supers.insert(rows.text(0));
+      });
+    } catch (const client::DatabaseError&) {
+      return Catalog::describe_all(names);
+    }
+  }
+  // A name that nothing stands under costs one statement, under way with those of the others. (Of what stands there
+  // the result is left to the end of the connection: such names are few.)
+  std::vector<std::string> probes;
+  for (const auto& name : names)
+    if (!supers.contains(name)) probes.push_back("DESCRIBE " + quote_identifier(name));
+  const auto codes = send_all(probes);
+  std::vector<Found> found;
+  found.reserve(names.size());
+  std::size_t probe = 0;
+  for (const auto& name : names) {
+    const bool missing = !supers.contains(name) && codes[probe++] == kTableMissing;
+    found.push_back(missing ? Found{} : describe(name));
+  }
+  return found;
 }
 
 schema::Catalog::Found ServerCatalog::describe(std::string_view name) {
@@ -109,18 +176,19 @@ schema::Catalog::Found ServerCatalog::describe(std::string_view name) {
   });
 }
 
-void ServerCatalog::run(std::string_view table, const std::string& statement,
+bool ServerCatalog::run(std::string_view table, const std::string& statement,
                         std::initializer_list<std::int32_t> harmless) {
-  with_retries([&](client::Connection& connection) {
+  return with_retries([&](client::Connection& connection) {
     try {
       connection.execute(statement);
+      return true;
     } catch (const client::DatabaseError& error) {
       const auto code = error.server_code();
-      if (std::find(harmless.begin(), harmless.end(), code) != harmless.end()) return;
+      if (std::find(harmless.begin(), harmless.end(), code) != harmless.end()) return false;
       const auto text = wire::error_text(code, error.message());
       switch (error.error_class()) {
         case wire::ErrorClass::stale_schema:
-        case wire::ErrorClass::already_done: return;  // dropped or changed by others: the caller looks again
+        case wire::ErrorClass::already_done: return false;  // dropped or changed by others: the caller looks again
         case wire::ErrorClass::fatal:
           throw Error(
               Errc::server,
@@ -140,8 +208,17 @@ void ServerCatalog::run(std::string_view table, const std::string& statement,
   });
 }
 
-void ServerCatalog::create(const data::SuperTable& table) {
-  run(table.name, data::create_statement(table), {kStableExists, kTableExists});
+bool ServerCatalog::create(const data::SuperTable& table) {
+  return run(table.name, create_new(table), {kStableExists, kTableExists});
+}
+
+std::vector<bool> ServerCatalog::create_all(std::span<const data::SuperTable* const> tables) {
+  std::vector<std::string> statements;
+  for (const auto* const table : tables) statements.push_back(create_new(*table));
+  const auto codes = send_all(statements);
+  std::vector<bool> made;
+  for (const auto code : codes) made.push_back(code == 0);
+  return made;
 }
 
 void ServerCatalog::add(std::string_view table, Part part, const Column& column) {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -32,10 +33,26 @@ class TestCatalog : public Catalog {
     answer.is_virtual = is_virtual;
     return answer;
   }
-  void create(const data::SuperTable& table) override {
+  bool create(const data::SuperTable& table) override {
     if (before_change) before_change();
     ++changes;
-    tables.emplace(table.name, table);
+    return tables.emplace(table.name, table).second;
+  }
+  std::vector<Found> describe_all(std::span<const std::string> names) override {
+    asked_together.emplace_back(names.begin(), names.end());
+    return Catalog::describe_all(names);
+  }
+  std::vector<bool> create_all(std::span<const data::SuperTable* const> wanted) override {
+    std::vector<bool> made;
+    for (const auto* const table : wanted) {
+      made_together.push_back(table->name);
+      try {
+        made.push_back(create(*table));
+      } catch (const ChangeRefused&) {
+        made.push_back(false);
+      }
+    }
+    return made;
   }
   void add(std::string_view table, Part part, const Column& column) override {
     if (before_change) before_change();
@@ -58,6 +75,8 @@ class TestCatalog : public Catalog {
   std::function<void(const std::string&)> before_describe;
   std::function<void()> before_change;
   int changes = 0;
+  std::vector<std::vector<std::string>> asked_together;
+  std::vector<std::string> made_together;
 };
 
 inline Column column(std::string name, Type type, std::uint32_t width = 0) {

@@ -232,6 +232,66 @@ TEST_F(GrowthTest, RefusesRowsWhenTheOtherLoaderChoseAnotherType) {
   EXPECT_EQ(done.rejects, (Rejects{"0 3002"}));
 }
 
+TEST_F(GrowthTest, AsksForAndMakesSeveralTablesAtOnce) {
+  using Names = std::vector<std::string>;
+  catalog_.tables["q"] = {
+      "q", {column("_ts", Type::timestamp), column("f", Type::bigint)}, {column("t", Type::nchar, 1)}};
+  std::vector<std::string> described;
+  catalog_.before_describe = [&](const std::string& name) { described.push_back(name); };
+  const std::vector<NewRow> rows = {{"a", {{"t", "x"}}, {whole("f", 1)}, "p"},
+                                    {"b", {{"t", "xy"}}, {whole("f", 1)}, "q"},
+                                    {"c", {{"t", "x"}}, {real("f", 1)}, "r"},
+                                    {"d", {{"t", "xyz"}}, {words("s", "y")}, "p"},
+                                    {"e", {}, {whole("f", 1)}, "a.b"}};
+  EXPECT_EQ(admit(rows).rejects, (Rejects{"4 2617"}));
+  EXPECT_EQ(catalog_.asked_together, (std::vector<Names>{{"p", "q", "r"}}));
+  EXPECT_EQ(catalog_.made_together, (Names{"p", "r"}));
+  EXPECT_EQ(described, (Names{"p", "q", "r", "q"})) << "what this loader made is not asked for again";
+  EXPECT_EQ(server("p"), "_ts TIMESTAMP, f BIGINT, s VARCHAR(2), | t NCHAR(4), ");
+  EXPECT_EQ(server("q"), "_ts TIMESTAMP, f BIGINT, | t NCHAR(4), ");
+  EXPECT_EQ(server("r"), "_ts TIMESTAMP, f DOUBLE, | t NCHAR(2), ");
+  EXPECT_EQ(statements_, (Names{"CREATE STABLE IF NOT EXISTS `p` (`_ts` TIMESTAMP, `f` BIGINT, `s` VARCHAR(2)) TAGS "
+                                "(`t` NCHAR(4))",
+                                "CREATE STABLE IF NOT EXISTS `r` (`_ts` TIMESTAMP, `f` DOUBLE) TAGS (`t` NCHAR(2))",
+                                "ALTER STABLE `q` MODIFY TAG `t` NCHAR(4)"}));
+  EXPECT_EQ(admit(rows).rejects, (Rejects{"4 2617"}));
+  EXPECT_EQ(described.size(), 4u);
+}
+
+TEST_F(GrowthTest, PlansAgainForThoseOfSeveralTablesThatOthersMadeOrThatAreRefused) {
+  int call = 0;
+  catalog_.before_change = [&] {
+    switch (++call) {
+      case 1:  // another loader was first, with a type and a width of its own
+        catalog_.tables["p"] = {
+            "p", {column("_ts", Type::timestamp), column("f", Type::float64)}, {column("t", Type::nchar, 1)}};
+        return;
+      case 2:  // of q
+      case 4:  // of p, which is another one by then
+        throw ChangeRefused("no room", 0x1234);
+      default: return;
+    }
+  };
+  const std::vector<NewRow> rows = {{"a", {{"t", "xy"}}, {whole("f", 1)}, "p"},
+                                    {"b", {{"t", "xy"}}, {whole("g", 1)}, "p"},
+                                    {"c", {{"t", "x"}}, {whole("f", 1)}, "q"},
+                                    {"d", {{"t", "x"}}, {whole("f", 1)}, "r"}};
+  EXPECT_EQ(admit(rows).rejects, (Rejects{"0 3002"}));
+  EXPECT_EQ(catalog_.made_together, (std::vector<std::string>{"p", "q", "r"}));
+  EXPECT_EQ(server("p"), "_ts TIMESTAMP, f DOUBLE, g BIGINT, | t NCHAR(4), ");
+  EXPECT_EQ(server("q"), "_ts TIMESTAMP, f BIGINT, | t NCHAR(2), ");
+  EXPECT_EQ(server("r"), "_ts TIMESTAMP, f BIGINT, | t NCHAR(2), ");
+}
+
+TEST_F(GrowthTest, LooksAgainAfterAQuestionThatFailed) {
+  catalog_.before_describe = [](const std::string&) { throw Error(Errc::unreachable, "away"); };
+  EXPECT_THROW(admit({{"a", {}, {whole("f", 1)}, "p"}, {"b", {}, {whole("f", 1)}, "q"}}), Error);
+  catalog_.before_describe = {};
+  catalog_.tables["q"] = {
+      "q", {column("_ts", Type::timestamp), column("f", Type::float64)}, {column("t", Type::nchar, 1)}};
+  EXPECT_EQ(admit({{"a", {}, {whole("f", 1)}, "p"}, {"b", {}, {whole("f", 1)}, "q"}}).rejects, (Rejects{"1 3002"}));
+}
+
 TEST_F(GrowthTest, TwoLoadersAgree) {
   Registry registry;
   Growth other(catalog_, registry, {});
@@ -257,6 +317,8 @@ TEST_F(GrowthTest, TwoLoadersAgree) {
 }
 
 TEST_F(GrowthTest, GivesUpOnATableThatKeepsVanishing) {
+  // Another loader makes it and drops it again, each time.
+  catalog_.before_change = [&] { catalog_.tables["m"] = {"m", {column("_ts", Type::timestamp)}, {}}; };
   catalog_.before_describe = [&](const std::string& name) { catalog_.tables.erase(name); };
   try {
     admit({{"a", {{"t", "x"}}, {whole("f", 1)}}});

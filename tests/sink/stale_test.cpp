@@ -25,10 +25,10 @@ class World : public schema::Catalog {
     const std::lock_guard lock(mutex_);
     return tables_.describe(name);
   }
-  void create(const data::SuperTable& table) override {
+  bool create(const data::SuperTable& table) override {
     const std::lock_guard lock(mutex_);
-    tables_.create(table);
     ++version_;
+    return tables_.create(table);
   }
   void add(std::string_view table, Part part, const data::Column& column) override {
     const std::lock_guard lock(mutex_);
