@@ -92,6 +92,13 @@ Cut Cutter::cut_lines(std::string_view window, bool last) {
   return more(window, chunk_bytes_);
 }
 
+Cut Cutter::cut_by_end(std::string_view end_of_chunk) {
+  if (looks_at_all() || in_oversized_ || extending_) return {};
+  const std::size_t newline = simd::find_last(end_of_chunk, '\n');
+  if (newline == simd::kNone) return {};
+  return take_records(chunk_bytes_ - end_of_chunk.size() + newline + 1, 0);
+}
+
 Cut Cutter::cut_csv(std::string_view window, bool last) {
   if (extending_) return extend_csv(window, last);
   const std::size_t target = std::min(chunk_bytes_, quote_limit_);

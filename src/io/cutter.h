@@ -58,11 +58,17 @@ class Cutter {
   /// `last`: nothing comes behind the window. The caller drops `bytes` bytes of the window (unless need_more) before
   /// the next call.
   Cut cut(std::string_view window, bool last);
+  /// For a source that can be read anywhere: the cut that cut() makes of a window of more than chunk_bytes() bytes,
+  /// told by the end of its first chunk_bytes() bytes alone. need_more: that does not tell; `bytes` means nothing then.
+  Cut cut_by_end(std::string_view end_of_chunk);
+  [[nodiscard]] std::size_t chunk_bytes() const noexcept { return chunk_bytes_; }
   /// The size of the whole records at the front of the window, without waiting for a full chunk: for a source that
   /// pauses or breaks off. 0: none. The caller drops them.
   std::size_t flush(std::string_view window);
   /// True between the first and the last piece of an oversized record.
   [[nodiscard]] bool in_oversized() const noexcept { return in_oversized_; }
+  /// False: only the end of a chunk is looked at, as long as records are shorter than chunks.
+  [[nodiscard]] bool looks_at_all() const noexcept { return cutting_.splitting != Splitting::lines; }
 
  private:
   Cut cut_lines(std::string_view window, bool last);

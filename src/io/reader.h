@@ -97,8 +97,16 @@ class Reader {
 /// the bytes read may have been zeros instead of data and nothing made of them may be used. The reader's next() throws.
 bool damaged(const Chunk& chunk) noexcept;
 
+/// The chunk for whoever goes over its text once, in order: when that text is one of a mapped file that nobody has
+/// looked at yet, it is read into a buffer, which goes from chunk to chunk and costs half of what it takes to bring the
+/// pages of the file into the process and to take them out again; otherwise the chunk itself. Offsets are the same.
+/// What will be looked at again later (a record that is rejected) is there in the chunk, which must outlive the result.
+/// damaged(chunk), to be asked afterwards, tells whether the text was the source's. Any thread.
+Chunk for_one_pass(const Chunk& chunk);
+
 /// To be called when chunk.text will hardly be read again while it must stay readable: the pages of a mapped file leave
-/// the memory of the process, so that its size does not grow with what waits for a server. They come again when touched.
+/// the memory of the process, so that its size does not grow with what waits for a server. They come again when
+/// touched.
 void set_aside(const Chunk& chunk) noexcept;
 
 }  // namespace penstock::io

@@ -8,7 +8,10 @@ namespace penstock::pipeline {
 namespace {
 // How often an idle lane lets its connection answer the server's pings (the server hangs up after 114 s).
 constexpr auto kIdlePeriod = std::chrono::seconds(10);
-constexpr std::size_t kWindowGrowth = 4;
+constexpr std::size_t kWindowGrowth = 8;
+// Rows that a lane is woken for: waking it for each part costs more than taking the part in, and this many rows are
+// still in the processor's cache.
+constexpr std::size_t kWakeRows = 8192;
 
 // Memory that the budget knows of for as long as this lives.
 class Charge {
@@ -34,10 +37,14 @@ Lane::Lane(LaneGroup& group, std::uint32_t index, const schema::Registry& regist
       target_rows_(group.options_.first_window_rows) {}
 
 void Lane::push(sink::Part part) {
-  const std::lock_guard lock(mutex_);
-  inbox_rows_.fetch_add(part.rows.size());
-  inbox_.push_back(std::move(part));
-  wake_.notify_one();
+  bool wake = false;
+  {
+    const std::lock_guard lock(mutex_);
+    inbox_rows_.fetch_add(part.rows.size());
+    inbox_.push_back(std::move(part));
+    wake = inbox_rows_.load(std::memory_order_relaxed) >= wake_rows_;
+  }
+  if (wake) wake_.notify_one();
 }
 
 void Lane::close() {
@@ -70,15 +77,15 @@ std::size_t Lane::next_window_rows() const {
 
 // A window closes whole: when it is large enough, when memory is asked for (the fullest first, and only if no lane is
 // about to give some back anyway), when its oldest row has waited long enough, or at the end.
-bool Lane::should_flush(bool inbox_empty, bool closed) const {
+bool Lane::should_flush() const {
   if (window_.empty()) return false;
   if (window_.full_row_count() >= worthwhile_rows()) return true;
   if (group_.options_.max_window_bytes > 0 && window_.bytes() >= group_.options_.max_window_bytes) return true;
   // The first window must not wait; a later one takes in what came while the one before it was written.
   const bool first = target_rows_ == group_.options_.first_window_rows;
-  if (window_.row_count() >= target_rows_ && (first || inbox_empty)) return true;
-  if (!inbox_empty) return false;
-  if (closed) return true;
+  if (window_.row_count() >= target_rows_ && (first || at_hand_.empty())) return true;
+  if (!at_hand_.empty()) return false;
+  if (no_more_) return true;
   if (group_.budget_.wanted() && group_.flushing_.load(std::memory_order_acquire) == 0) {
     const auto mine = window_.bytes();
     return std::all_of(group_.gathered_.begin(), group_.gathered_.end(),
@@ -87,41 +94,62 @@ bool Lane::should_flush(bool inbox_empty, bool closed) const {
   return std::chrono::steady_clock::now() - oldest_ >= group_.options_.linger;
 }
 
+// Rows in the inbox from which on there is something to do. At least what makes the reader wait for this lane, and a
+// window's first rows at once: their time counts from there.
+std::size_t Lane::wake_rows() const {
+  if (window_.empty()) return 1;
+  const auto missing = [](std::size_t wanted, std::size_t have) { return wanted - std::min(wanted, have); };
+  const auto least =
+      std::min({kWakeRows, wanted_rows_.load(std::memory_order_relaxed), missing(target_rows_, window_.row_count()),
+                missing(worthwhile_rows(), window_.full_row_count())});
+  return std::max<std::size_t>(least, 1);
+}
+
+// Waits for parts, for the time to look after the window, or for somebody who asks. True: nothing came for long.
+bool Lane::wait_for_parts(const std::stop_token& stop) {
+  std::unique_lock lock(mutex_);
+  wake_rows_ = wake_rows();
+  const auto ready = [this] { return inbox_rows_.load(std::memory_order_relaxed) >= wake_rows_ || closed_ || poked_; };
+  bool idle = false;
+  if (!ready()) {
+    auto deadline = std::chrono::steady_clock::now() + kIdlePeriod;
+    if (!window_.empty()) deadline = std::min(deadline, oldest_ + group_.options_.linger);
+    idle = !wake_.wait_until(lock, stop, deadline, ready);
+  }
+  wake_rows_ = SIZE_MAX;
+  poked_ = false;
+  return idle;
+}
+
+void Lane::take_parts() {
+  const std::lock_guard lock(mutex_);
+  at_hand_.swap(inbox_);
+  no_more_ = closed_;
+}
+
 void Lane::run(const std::stop_token& stop) {
   for (;;) {
-    std::optional<sink::Part> part;
-    bool inbox_empty = true;
-    bool closed = false;
     bool idle = false;
-    {
-      std::unique_lock lock(mutex_);
-      const auto ready = [&] { return !inbox_.empty() || closed_ || poked_; };
-      if (!ready()) {
-        auto deadline = std::chrono::steady_clock::now() + kIdlePeriod;
-        if (!window_.empty()) deadline = std::min(deadline, oldest_ + group_.options_.linger);
-        idle = !wake_.wait_until(lock, stop, deadline, ready);
-      }
-      if (stop.stop_requested()) break;
-      poked_ = false;
-      if (!inbox_.empty()) {
-        part = std::move(inbox_.front());
-        inbox_.pop_front();
-      }
-      inbox_empty = inbox_.empty();
-      closed = closed_;
+    if (at_hand_.empty()) {
+      idle = wait_for_parts(stop);
+      take_parts();
     }
-    if (part) {
-      inbox_rows_.fetch_sub(part->rows.size());
+    if (stop.stop_requested()) break;
+    if (!at_hand_.empty()) {
+      auto part = std::move(at_hand_.front());
+      at_hand_.pop_front();
+      inbox_rows_.fetch_sub(part.rows.size());
       group_.made_room();
       const report::Busy busy(group_.counters_, report::Stage::gather);
       if (window_.empty()) oldest_ = std::chrono::steady_clock::now();
-      window_.add(std::move(*part));
+      window_.add(std::move(part));
       group_.gathered_[index_].store(window_.bytes(), std::memory_order_relaxed);
     } else if (idle && window_.empty()) {
       writer_->idle();
     }
-    if (should_flush(inbox_empty, closed)) flush();
-    else if (closed && inbox_empty) break;
+    if (at_hand_.empty()) take_parts();
+    if (should_flush()) flush();
+    else if (no_more_ && at_hand_.empty()) break;
   }
   settle_all(false);
 }

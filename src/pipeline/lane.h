@@ -47,7 +47,10 @@ class Lane {
  private:
   friend class LaneGroup;
   void run(const std::stop_token& stop);
-  bool should_flush(bool inbox_empty, bool closed) const;
+  bool wait_for_parts(const std::stop_token& stop);
+  void take_parts();
+  [[nodiscard]] std::size_t wake_rows() const;
+  [[nodiscard]] bool should_flush() const;
   [[nodiscard]] std::size_t worthwhile_rows() const;
   [[nodiscard]] std::size_t next_window_rows() const;
   void flush();
@@ -59,13 +62,16 @@ class Lane {
   sink::Window window_;
   std::unique_ptr<sink::Writer> writer_;
   std::chrono::steady_clock::time_point oldest_{};
-  std::size_t target_rows_;  // of the next window, while the run is young
-  std::atomic<std::size_t> inbox_rows_{0};
+  std::size_t target_rows_;                         // of the next window, while the run is young
+  std::deque<sink::Part> at_hand_;                  // taken out of the inbox
+  bool no_more_ = false;                            // closed_ when parts were taken last
+  std::atomic<std::size_t> inbox_rows_{0};          // and at hand
   std::atomic<std::size_t> wanted_rows_{SIZE_MAX};  // that the next window can do with; unknown before the first
 
-  std::mutex mutex_;  // guards the four below
+  std::mutex mutex_;  // guards what follows
   std::condition_variable_any wake_;
   std::deque<sink::Part> inbox_;
+  std::size_t wake_rows_ = 0;  // in the inbox that the sleeping lane is woken for
   bool closed_ = false;
   bool poked_ = false;
 

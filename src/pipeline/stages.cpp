@@ -195,12 +195,16 @@ void parse(const RunPlan& plan, Work& work) {
   if (!chunk.chunk.oversized && !chunk.chunk.broken_quote) {
     const report::Busy busy(*plan.counters, report::Stage::parse);
     auto parser = work.parsers->take();
-    parser->parse(chunk.chunk, chunk.rows);
+    // What waits for the server needs the text for rejects only; lines that are forwarded as they are need it all.
+    const bool once = plan.growth != nullptr;
+    {
+      const io::Chunk passed = once ? io::for_one_pass(chunk.chunk) : chunk.chunk;
+      parser->parse(passed, chunk.rows);
+      number_rejects(passed, chunk.rows);
+    }
     work.parsers->give_back(std::move(parser));
     leave_out_by_time(plan.selection, chunk.rows);
-    number_rejects(chunk.chunk, chunk.rows);
-    // What waits for the server needs the text for rejects only; lines that are forwarded as they are need it all.
-    if (plan.growth != nullptr) io::set_aside(chunk.chunk);
+    if (once) io::set_aside(chunk.chunk);
     if (io::damaged(chunk.chunk)) {
       work.damaged = true;
     } else if (plan.lanes != nullptr) {

@@ -127,6 +127,43 @@ TEST(Cutter, CutsTheSameFromAnyWindows) {
   }
 }
 
+// Cuts as a source that can be read anywhere does: by the end of a chunk alone where that tells.
+TEST(Cutter, CutsLinesTheSameByTheEndOfAChunk) {
+  std::mt19937 random(20261123);
+  std::size_t by_end = 0;
+  std::size_t not_told = 0;
+  for (int round = 0; round < 300; ++round) {
+    std::string text;
+    const auto lines = random() % 60;
+    for (unsigned line = 0; line < lines; ++line) {
+      text.append(random() % (random() % 8 == 0 ? 120 : 20), 'x');
+      text += '\n';
+    }
+    if (random() % 3 == 0) text.append(random() % 40, 'y');
+    const Sizes sizes{1 + random() % 70, 1 + random() % 100};
+    Cutter cutter(kLines, sizes.chunk, sizes.record);
+    const std::size_t look = 1 + random() % cutter.chunk_bytes();
+    std::vector<Taken> taken;
+    for (std::size_t at = 0;;) {
+      const std::string_view rest = std::string_view(text).substr(at);
+      Cut cut;
+      if (rest.size() > cutter.chunk_bytes()) {
+        cut = cutter.cut_by_end(rest.substr(0, cutter.chunk_bytes()).substr(cutter.chunk_bytes() - look));
+        ++(cut.kind == Kind::need_more ? not_told : by_end);
+      }
+      if (cut.kind == Kind::need_more) cut = cutter.cut(rest, true);
+      if (cut.kind == Kind::end) break;
+      taken.push_back({cut.kind, std::string(rest.substr(0, cut.bytes))});
+      at += cut.bytes;
+    }
+    ASSERT_EQ(taken, cut_all(kLines, sizes, text, 0)) << round;
+  }
+  EXPECT_GT(by_end, 300u);
+  EXPECT_GT(not_told, 300u);
+  Cutter csv(kCsv, 10, 20);
+  EXPECT_EQ(csv.cut_by_end("a\nb").kind, Kind::need_more);  // the newline may stand between quotes
+}
+
 TEST(Cutter, CutsARecordBeyondTheLimitIntoPieces) {
   const std::string text = "ab\n" + std::string(25, 'x') + "\ncd\n" + std::string(30, 'y');
   const std::vector<Taken> expected = {{Kind::records, "ab\n"},

@@ -170,6 +170,23 @@ TEST_F(Damage, ByTruncationWithinAPageIsSeenToo) {
   EXPECT_FALSE(reader->next(chunk, {}));
 }
 
+TEST_F(Damage, ByTruncationBeforeTheOnePassIsSeenAndReadsAsZeros) {
+  const std::string text = test::numbered_lines(3'000'000);
+  const std::string path = write(text);
+  const auto reader = Reader::open(input_of(path), {});
+  Chunk chunk;
+  ASSERT_TRUE(reader->next(chunk, {}));
+  const std::size_t left = chunk.text.size() / 2;
+  ASSERT_EQ(::truncate(path.c_str(), static_cast<off_t>(left)), 0);
+  const Chunk pass = for_one_pass(chunk);
+  EXPECT_EQ(pass.text.substr(0, left), std::string_view(text).substr(0, left));
+  EXPECT_EQ(pass.text.substr(left), std::string(chunk.text.size() - left, '\0'));
+  EXPECT_TRUE(damaged(chunk));
+  // Also when somebody has made it as long again meanwhile.
+  ASSERT_EQ(::truncate(path.c_str(), static_cast<off_t>(text.size())), 0);
+  EXPECT_TRUE(damaged(chunk));
+}
+
 TEST_F(Damage, OfOneMappingLeavesTheOthersAlone) {
   const std::string text = test::numbered_lines(200'000);
   const std::string path = write(text);

@@ -31,8 +31,10 @@ class MappedReader final : public Reader {
   MappedReader(std::shared_ptr<RawFile> file, const ReadOptions& options)
       : file_(file),
         options_(options),
-        mapping_(std::make_shared<const Mapping>(file)),
-        cutter_(options.cutting, options.chunk_bytes, options.max_record) {}
+        mapping_(std::make_shared<Mapping>(file)),
+        cutter_(options.cutting, options.chunk_bytes, options.max_record) {
+    leave_unseen();
+  }
 
   std::string_view peek(std::size_t most, std::stop_token) override {
     skip_mark();
@@ -51,6 +53,7 @@ class MappedReader final : public Reader {
     options_.cutting = cutting;
     std::destroy_at(&cutter_);
     std::construct_at(&cutter_, cutting, options_.chunk_bytes, options_.max_record);
+    leave_unseen();
   }
 
   void start_at(std::uint64_t offset, std::stop_token) override {
@@ -72,7 +75,8 @@ class MappedReader final : public Reader {
       fetched_ = std::max(fetched_, at_) + kFetchBytes;
     }
     const std::string_view rest = mapping_->text().substr(at_);
-    const Cut cut = cutter_.cut(rest, true);
+    Cut cut = cut_by_end();
+    if (cut.kind == Cut::Kind::need_more) cut = cutter_.cut(rest, true);
     if (mapping_->damaged()) {
       finished_ = true;
       file_->throw_truncated();
@@ -107,9 +111,25 @@ class MappedReader final : public Reader {
     at_ = skip_byte_order_mark(mapping_->text().substr(0, 4), file_->name());
   }
 
+  // Without a touch of the mapping: a page that comes in has to go out again, which all threads feel.
+  Cut cut_by_end() {
+    if (size() - at_ <= cutter_.chunk_bytes()) return {};
+    char end[4096];
+    const auto bytes = std::min(sizeof end, cutter_.chunk_bytes());
+    std::size_t got = 0;
+    if (!file_->read_at(at_ + cutter_.chunk_bytes() - bytes, end, bytes, got) || got < bytes) return {};
+    return cutter_.cut_by_end({end, bytes});
+  }
+
+  // Lines are cut by a look at the end of each chunk; the other cuts go over all of the text.
+  void leave_unseen() {
+    mapping_->leave_unseen(
+        cutter_.looks_at_all() ? nullptr : std::make_shared<BufferPool>(options_.chunk_bytes, options_.budget));
+  }
+
   std::shared_ptr<RawFile> file_;
   ReadOptions options_;
-  std::shared_ptr<const Mapping> mapping_;
+  std::shared_ptr<Mapping> mapping_;
   Cutter cutter_;
   std::size_t at_ = 0;
   std::size_t fetched_ = 0;

@@ -157,7 +157,23 @@ void Mapping::drop(std::string_view part) const noexcept {
 void Mapping::drop_mapped(std::string_view part) noexcept {
   const Slot* slot = find_slot(reinterpret_cast<std::uintptr_t>(part.data()));
   if (slot == nullptr) return;
-  if (const Mapping* mapping = slot->mapping.load(std::memory_order_acquire); mapping != nullptr) mapping->drop(part);
+  const Mapping* mapping = slot->mapping.load(std::memory_order_acquire);
+  if (mapping != nullptr && mapping->buffers_ == nullptr) mapping->drop(part);
+}
+
+std::shared_ptr<const Buffer> Mapping::read_unseen(std::string_view part) {
+  Slot* slot = find_slot(reinterpret_cast<std::uintptr_t>(part.data()));
+  const Mapping* mapping = slot == nullptr ? nullptr : slot->mapping.load(std::memory_order_acquire);
+  if (mapping == nullptr || mapping->buffers_ == nullptr) return nullptr;
+  auto buffer = mapping->buffers_->take_now(part.size());
+  std::size_t got = 0;
+  const bool read = mapping->file_->read_at(static_cast<std::uint64_t>(part.data() - mapping->begin_),
+                                            buffer->data.get(), part.size(), got);
+  if (!read || got < part.size()) {
+    slot->damaged.store(true, std::memory_order_release);
+    std::memset(buffer->data.get() + got, 0, part.size() - got);
+  }
+  return buffer;
 }
 
 bool Mapping::damaged_at(const char* address) noexcept {
