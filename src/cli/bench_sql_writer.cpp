@@ -107,11 +107,11 @@ const std::string& SqlWriter::head_of(const schema::TableVersion& version, const
 void SqlWriter::put_row(const sink::Window& window, const schema::TableVersion& version, const sink::RowRef& ref) {
   const auto unit = window.chunk_of(ref).rows.time_unit();
   fmt::format_to(std::back_inserter(sql_), "({}", sink::to_unit(ref.row->time, unit, options_.precision));
-  const auto fields = ref.shape->columns.size();
+  const auto fields = ref.shape().columns.size();
   for (std::size_t c = 1; c < version.columns.size(); ++c) {
     sql_ += ',';
-    const auto slot = ref.shape->slot_of(c);
-    if (slot == schema::kNoSlot || (ref.shape->nullable && data::Shape::is_null(*ref.row, fields, slot))) {
+    const auto slot = ref.shape().slot_of(c);
+    if (slot == schema::kNoSlot || (ref.shape().nullable && data::Shape::is_null(*ref.row, fields, slot))) {
       sql_ += "NULL";
       continue;
     }

@@ -215,16 +215,17 @@ void KeyTracker::add(std::uint32_t number, Window& window) {
         constexpr std::uint32_t kAhead = 12;
         if (i + kAhead < run.end) __builtin_prefetch(rows[i + kAhead].row);
         const RowRef& ref = rows[i];
-        if (ref.part != part) {
-          part = ref.part;
+        if (ref.part() != part) {
+          part = ref.part();
           unit = window.chunk_of(ref).rows.time_unit();
         }
         if (!rejected.empty() && rejected.contains(ref.row)) continue;
         Key key{to_unit(ref.row->time, unit, options_.precision), 0};
         if (composite) {
-          const auto slot = ref.shape->slot_of(key_column);
-          const bool given = slot != schema::kNoSlot &&
-                             !(ref.shape->nullable && data::Shape::is_null(*ref.row, ref.shape->columns.size(), slot));
+          const auto slot = ref.shape().slot_of(key_column);
+          const bool given =
+              slot != schema::kNoSlot &&
+              !(ref.shape().nullable && data::Shape::is_null(*ref.row, ref.shape().columns.size(), slot));
           if (given) {
             const auto value = ref.row->slots()[slot];
             key.second = is_text ? hash_key(data::text_of(value)) : hash_key(value);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstring>
 
 #include "data/schema.h"
@@ -61,10 +62,11 @@ bool has_text(const schema::TableVersion& version) {
 
 std::size_t text_bytes(const RowRef& ref, const schema::TableVersion& version) {
   std::size_t bytes = 0;
-  const auto& columns = ref.shape->columns;
+  const auto& shape = ref.shape();
+  const auto& columns = shape.columns;
   for (std::size_t s = 0; s < columns.size(); ++s)
     if (data::is_variable(version.columns[columns[s]].type) &&
-        !(ref.shape->nullable && data::Shape::is_null(*ref.row, columns.size(), s)))
+        !(shape.nullable && data::Shape::is_null(*ref.row, columns.size(), s)))
       bytes += data::text_of(ref.row->slots()[s]).size();
   return bytes;
 }
@@ -102,10 +104,15 @@ void RequestPlanner::begin_stretch(const TableRuns& table, const Run& run) {
     at_.stretch = at_.row + 1;
     while (at_.stretch < run.size() && unit_of(at_.stretch) == unit) ++at_.stretch;
   }
+  at_.stretch_begin = at_.row;
   // Times that differ only in the source's unit leave the order to the second key.
   const bool by_second_key = table.version->composite_key != schema::kNoSlot && unit != options_.precision;
-  if (mixed_units_ || !run.ordered || by_second_key)
-    order_.sort(rows.subspan(at_.row, at_.stretch - at_.row), unit, *table.version);
+  if (mixed_units_ || !run.ordered || by_second_key) {
+    at_.distinct = order_.sort(rows.subspan(at_.row, at_.stretch - at_.row), unit, *table.version);
+  } else {
+    const auto coarser = static_cast<std::uint64_t>(UnitChange(unit, options_.precision).parts());
+    at_.distinct = window_.least_gap() >= coarser;
+  }
 }
 
 // How much of the present stretch still fits into the request; at least one row when the request is empty.
@@ -115,17 +122,17 @@ RequestPlanner::Piece RequestPlanner::cut(const TableRuns& table, const Run& run
   const auto most = std::min(keys_left, static_cast<std::uint32_t>(Limits::rows_per_table));
   const std::size_t fixed = fixed_row_bytes(*table.version);
   const bool texts = has_text(*table.version);
-  if (run.ordered && !texts) {
+  const bool joins_any = !run.ordered && !at_.distinct;
+  if (!joins_any && !texts) {
     const auto count = static_cast<std::uint32_t>(std::min({rows.size(), std::size_t{most}, bytes_left / fixed}));
     bytes_left -= count * fixed;
     return {count, count};
   }
-  const auto unit = window_.chunk_of(rows.front()).rows.time_unit();
-  const auto time_of = [&](const RowRef& ref) { return to_unit(ref.row->time, unit, options_.precision); };
+  const auto times = joins_any ? order_.times().subspan(at_.row - at_.stretch_begin) : std::span<const std::int64_t>();
   Piece piece;
   for (; piece.rows < rows.size(); ++piece.rows) {
     const RowRef& ref = rows[piece.rows];
-    const bool joins = piece.rows > 0 && !run.ordered && time_of(ref) == time_of(rows[piece.rows - 1]) &&
+    const bool joins = joins_any && piece.rows > 0 && times[piece.rows] == times[piece.rows - 1] &&
                        compare_composite(ref, rows[piece.rows - 1], *table.version) == 0;
     if (!joins && piece.keys == most) break;
     const std::size_t bytes = (joins ? 0 : fixed) + (texts ? text_bytes(ref, *table.version) : 0);
@@ -173,9 +180,10 @@ bool RequestPlanner::next(Request& request) {
         piece = {1, 1};  // one row larger than the limit goes alone
       }
       request.version = table.version;
+      request.shape = table.shape;
       request.addressing = wanted;
       const auto begin = run.begin + at_.row;
-      request.runs.push_back({run.child, begin, begin + piece.rows, piece.keys, run.ordered});
+      request.runs.push_back({run.child, begin, begin + piece.rows, piece.keys, run.ordered, at_.distinct});
       request.rows += piece.rows;
       request.keys += piece.keys;
       at_.row += piece.rows;
@@ -235,28 +243,52 @@ void RequestBuilder::put_tags(const Request& request, const data::ChildTable& ch
   }
 }
 
+namespace {
+
+// The rows of a run lie far apart: they are asked for before it is their turn, also those of the run behind it.
+class Ahead {
+ public:
+  Ahead(std::span<const RowRef> all, const RowRef& first)
+      : end_(all.data() + all.size()),
+        bytes_(std::min(kMostBytes, sizeof(data::Row) + first.shape().columns.size() * sizeof(Slot))) {}
+  void fetch(const RowRef* at) const noexcept {
+    if (end_ - at <= kRows) return;
+    const auto* const row = reinterpret_cast<const char*>(at[kRows].row);
+    for (std::size_t line = 0; line < bytes_; line += kLine) __builtin_prefetch(row + line);
+    __builtin_prefetch(row + bytes_ - 1);
+  }
+
+ private:
+  static constexpr std::ptrdiff_t kRows = 16;
+  static constexpr std::size_t kLine = 64;
+  static constexpr std::size_t kMostBytes = 4 * kLine;  // of longer ones the processor sees what comes next
+  const RowRef* end_;
+  std::size_t bytes_;
+};
+
+}  // namespace
+
 // Fills times_ with what is left of the rows when equal keys, which stand together, are joined. True if any were: then
 // groups_ tells which.
 bool RequestBuilder::find_groups(std::span<const RowRef> rows, const schema::TableVersion& version, Built& built) {
   times_.resize(rows.size());
   bool rising = true;
-  // The rows of a run lie far apart: fetched ahead here, they are in the cache when the columns are read.
-  constexpr std::size_t kAhead = 12;
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    if (i + kAhead < rows.size()) {
-      const auto* const ahead = reinterpret_cast<const char*>(rows[i + kAhead].row);
-      __builtin_prefetch(ahead);
-      __builtin_prefetch(ahead + 64);
+  const Ahead ahead(window_.rows(), rows.front());
+  UnitChange(unit_, precision_).with([&](auto to_database) {
+    std::int64_t last = 0;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      ahead.fetch(&rows[i]);
+      const std::int64_t time = to_database(rows[i].row->time);
+      rising &= i == 0 || time > last;
+      times_[i] = last = time;
     }
-    times_[i] = to_database(rows[i].row->time);
-    rising &= i == 0 || times_[i] > times_[i - 1];
-  }
+  });
   if (rising) return false;
   groups_.clear();
   std::size_t count = 0;
   for (std::uint32_t i = 0; i < rows.size(); ++i) {
     if (count > 0 && times_[count - 1] == times_[i] && compare_composite(rows[groups_.back()], rows[i], version) == 0) {
-      built.merged_parts.push_back(rows[i].part);
+      built.merged_parts.push_back(rows[i].part());
       continue;
     }
     times_[count++] = times_[i];
@@ -288,15 +320,15 @@ void RequestBuilder::stage_rows(std::span<const RowRef> rows, bool joined, std::
   std::uint8_t* const states = states_.data();
   data::Slot* const slots = slots_.data();
   const auto stage = [=](const RowRef& ref, std::size_t at) {
-    const std::uint16_t* const given = ref.shape->columns.data();
-    const std::size_t fields = ref.shape->columns.size();
+    const std::uint16_t* const given = ref.shape().columns.data();
+    const std::size_t fields = ref.shape().columns.size();
     const data::Slot* const from = ref.row->slots();
     for (std::size_t s = 0; s < fields; ++s) {
       const std::size_t cell = given[s] * count + at;
       states[cell] = static_cast<std::uint8_t>(CellState::value);
       slots[cell] = from[s];
     }
-    if (!ref.shape->nullable) return;
+    if (!ref.shape().nullable) return;
     for (std::size_t s = 0; s < fields; ++s)
       if (data::Shape::is_null(*ref.row, fields, s))
         states[given[s] * count + at] = static_cast<std::uint8_t>(CellState::null);
@@ -311,12 +343,26 @@ void RequestBuilder::stage_rows(std::span<const RowRef> rows, bool joined, std::
 
 namespace {
 
-// The common case by far: all rows of a run give the column from the same slot.
+using Pair = Slot __attribute__((vector_size(16)));
+
+// Two slots that lie side by side, of rows that lie anywhere, to where each has its column.
+void copy_pair(const char* const* rows, std::size_t count, std::ptrdiff_t offset, char* first, char* second) {
+  std::size_t i = 0;
+  for (; i + 2 <= count; i += 2) {
+    const auto upper = wire::load<Pair>(rows[i] + offset);
+    const auto lower = wire::load<Pair>(rows[i + 1] + offset);
+    wire::store(first + 8 * i, __builtin_shufflevector(upper, lower, 0, 2));
+    wire::store(second + 8 * i, __builtin_shufflevector(upper, lower, 1, 3));
+  }
+  if (i == count) return;
+  wire::store(first + 8 * i, wire::load<Slot>(rows[i] + offset));
+  wire::store(second + 8 * i, wire::load<Slot>(rows[i] + offset + 8));
+}
+
 template <class T>
-void put_fixed(const RowRef* rows, std::uint32_t count, std::uint16_t slot, wire::FixedColumn out) {
-  std::memset(out.state, 0, count);
-  for (std::uint32_t i = 0; i < count; ++i)
-    wire::store(out.values + sizeof(T) * i, static_cast<T>(rows[i].row->slots()[slot]));
+void copy_one(const char* const* rows, std::size_t count, std::ptrdiff_t offset, char* to) {
+  for (std::size_t i = 0; i < count; ++i)
+    wire::store(to + sizeof(T) * i, static_cast<T>(wire::load<Slot>(rows[i] + offset)));
 }
 
 template <class T>
@@ -364,7 +410,7 @@ void RequestBuilder::put_staged(const data::Column& column, std::size_t at, std:
   }
   if (column.type == data::Type::timestamp && unit_ != precision_) {
     for (std::uint32_t i = 0; i < count; ++i)
-      if (states[i] == 0) slots[i] = data::slot_of(to_database(static_cast<std::int64_t>(slots[i])));
+      if (states[i] == 0) slots[i] = data::slot_of(to_unit(static_cast<std::int64_t>(slots[i]), unit_, precision_));
   }
   const auto out = column.type == data::Type::decimal64 ? encoder.decimal_column(column.type, count)
                                                         : encoder.fixed_column(column.type, count);
@@ -376,45 +422,92 @@ void RequestBuilder::put_staged(const data::Column& column, std::size_t at, std:
   }
 }
 
-void RequestBuilder::put_run(const Request& request, const Run& run, wire::Stmt2Encoder& encoder, Built& built) {
-  const auto& columns = request.version->columns;
-  const auto rows = std::span<const RowRef>(window_.rows()).subspan(run.begin, run.size());
-  unit_ = window_.chunk_of(rows.front()).rows.time_unit();
-  const bool joined = find_groups(rows, *request.version, built);
-  const auto count = static_cast<std::uint32_t>(times_.size());
-  const auto times = encoder.fixed_column(data::Type::timestamp, count);
-  std::memset(times.state, 0, count);
-  std::memcpy(times.values, times_.data(), count * sizeof(std::int64_t));
-
-  const auto* const shape = rows[0].shape;
-  const auto direct = [&](std::uint16_t index) {
-    const auto type = columns[index].type;
+// Whether each column has all its values in one slot, as they are sent.
+bool RequestBuilder::uniform(const Request& request, std::span<const RowRef> rows) const {
+  const auto& shape = rows.front().shape();
+  if (shape.nullable) return false;
+  if (request.shape != &shape &&
+      !std::all_of(rows.begin(), rows.end(), [&](const RowRef& ref) { return &ref.shape() == &shape; }))
+    return false;
+  return std::all_of(shape.columns.begin(), shape.columns.end(), [&](std::uint16_t index) {
+    const auto type = request.version->columns[index].type;
     return !data::is_variable(type) && type != data::Type::decimal64 && type != data::Type::decimal128 &&
            !(type == data::Type::timestamp && unit_ != precision_);
-  };
-  const bool uniform = !joined && !shape->nullable &&
-                       std::all_of(rows.begin(), rows.end(), [&](const RowRef& ref) { return ref.shape == shape; }) &&
-                       std::all_of(shape->columns.begin(), shape->columns.end(), direct);
-  if (!uniform) {
-    stage_rows(rows, joined, columns.size(), count);
-    for (std::size_t c = 1; c < columns.size(); ++c) put_staged(columns[c], c, count, encoder);
-    return;
-  }
+  });
+}
+
+// The common case by far. Some rows at a time, so that each comes from memory once. `timed`: times_ is filled.
+void RequestBuilder::put_uniform(const Request& request, std::span<const RowRef> rows, bool timed,
+                                 wire::Stmt2Encoder& encoder) {
+  const auto& columns = request.version->columns;
+  const auto& shape = rows.front().shape();
+  const auto count = static_cast<std::uint32_t>(rows.size());
+  std::size_t bytes = 0;
+  for (const auto& column : columns) bytes += wire::Stmt2Encoder::fixed_column_bytes(column.type, count);
+  encoder.reserve_columns(bytes);
+  targets_.clear();
+  const auto times = encoder.fixed_column(data::Type::timestamp, count);
+  std::memset(times.state, 0, count);
+  static_assert(offsetof(data::Row, time) + sizeof(Slot) == sizeof(data::Row), "the time lies before the slots");
+  if (timed) std::memcpy(times.values, times_.data(), count * sizeof(std::int64_t));
+  else targets_.push_back({times.values, sizeof(std::int64_t), -static_cast<std::ptrdiff_t>(sizeof(Slot))});
   for (std::size_t c = 1; c < columns.size(); ++c) {
     const auto type = columns[c].type;
-    const auto slot = shape->slot_of(c);
+    const auto slot = shape.slot_of(c);
     if (slot == schema::kNoSlot) {
       encoder.absent_column(type, count);
       continue;
     }
     const auto out = encoder.fixed_column(type, count);
-    switch (data::fixed_size(type)) {
-      case 1: put_fixed<std::uint8_t>(rows.data(), count, slot, out); break;
-      case 2: put_fixed<std::uint16_t>(rows.data(), count, slot, out); break;
-      case 4: put_fixed<std::uint32_t>(rows.data(), count, slot, out); break;
-      default: put_fixed<std::uint64_t>(rows.data(), count, slot, out); break;
+    std::memset(out.state, 0, count);
+    targets_.push_back({out.values, data::fixed_size(type), static_cast<std::ptrdiff_t>(slot * sizeof(Slot))});
+  }
+
+  constexpr std::uint32_t kAtOnce = 16;
+  const char* from[kAtOnce];
+  const Ahead ahead(window_.rows(), rows.front());
+  for (std::uint32_t at = 0; at < count; at += kAtOnce) {
+    const auto some = std::min(kAtOnce, count - at);
+    for (std::uint32_t i = 0; i < some; ++i) {
+      ahead.fetch(&rows[at + i]);
+      from[i] = reinterpret_cast<const char*>(rows[at + i].row->slots());
+    }
+    for (auto target = targets_.begin(); target != targets_.end(); ++target) {
+      char* const to = target->values + at * target->size;
+      const auto next = target + 1;
+      switch (target->size) {
+        case 1: copy_one<std::uint8_t>(from, some, target->offset, to); break;
+        case 2: copy_one<std::uint16_t>(from, some, target->offset, to); break;
+        case 4: copy_one<std::uint32_t>(from, some, target->offset, to); break;
+        default:
+          if (next != targets_.end() && next->size == 8 && next->offset == target->offset + 8)
+            copy_pair(from, some, target++->offset, to, next->values + at * next->size);
+          else copy_one<std::uint64_t>(from, some, target->offset, to);
+          break;
+      }
     }
   }
+  if (timed || unit_ == precision_) return;
+  UnitChange(unit_, precision_).with([&](auto to_database) {
+    for (char* time = times.values; time != times.values + 8 * std::size_t{count}; time += 8)
+      wire::store(time, to_database(wire::load<std::int64_t>(time)));
+  });
+}
+
+void RequestBuilder::put_run(const Request& request, const Run& run, wire::Stmt2Encoder& encoder, Built& built) {
+  const auto& columns = request.version->columns;
+  const auto rows = std::span<const RowRef>(window_.rows()).subspan(run.begin, run.size());
+  unit_ = window_.chunk_of(rows.front()).rows.time_unit();
+  const bool is_uniform = uniform(request, rows);
+  if (is_uniform && run.distinct) return put_uniform(request, rows, false, encoder);
+  const bool joined = find_groups(rows, *request.version, built);
+  if (is_uniform && !joined) return put_uniform(request, rows, true, encoder);
+  const auto count = static_cast<std::uint32_t>(times_.size());
+  const auto times = encoder.fixed_column(data::Type::timestamp, count);
+  std::memset(times.state, 0, count);
+  std::memcpy(times.values, times_.data(), count * sizeof(std::int64_t));
+  stage_rows(rows, joined, columns.size(), count);
+  for (std::size_t c = 1; c < columns.size(); ++c) put_staged(columns[c], c, count, encoder);
 }
 
 }  // namespace penstock::sink

@@ -25,9 +25,10 @@ enum class Addressing : std::uint8_t {
 struct Request {
   std::shared_ptr<const schema::TableVersion> version;
   Addressing addressing = Addressing::creating;
-  std::vector<Run> runs;   ///< pieces of the window's runs, in order
-  std::uint32_t rows = 0;  ///< of the input
-  std::uint32_t keys = 0;  ///< rows that the server gets, at most: those of equal keys are joined
+  std::vector<Run> runs;                       ///< pieces of the window's runs, in order
+  const data::ResolvedShape* shape = nullptr;  ///< of all rows, if it is known that they have one
+  std::uint32_t rows = 0;                      ///< of the input
+  std::uint32_t keys = 0;                      ///< rows that the server gets, at most: those of equal keys are joined
   [[nodiscard]] double mean_run() const noexcept {
     return runs.empty() ? 0 : static_cast<double>(keys) / static_cast<double>(runs.size());
   }
@@ -51,6 +52,8 @@ class RequestPlanner {
     std::size_t run = 0;
     std::uint32_t row = 0;      // rows of that run already taken
     std::uint32_t stretch = 0;  // rows of that run up to here are sorted and of one unit
+    std::uint32_t stretch_begin = 0;
+    bool distinct = false;  // no two rows of the stretch have the same time in the database's precision
   };
   /// A piece of a run.
   struct Piece {
@@ -85,15 +88,23 @@ class RequestBuilder {
   void put_run(const Request& request, const Run& run, wire::Stmt2Encoder& encoder, Built& built);
   bool find_groups(std::span<const RowRef> rows, const schema::TableVersion& version, Built& built);
   void count_by_precision(std::span<const RowRef> rows, Built& built);
+  bool uniform(const Request& request, std::span<const RowRef> rows) const;
+  void put_uniform(const Request& request, std::span<const RowRef> rows, bool timed, wire::Stmt2Encoder& encoder);
   void stage_rows(std::span<const RowRef> rows, bool joined, std::size_t columns, std::size_t count);
   void put_staged(const data::Column& column, std::size_t at, std::uint32_t count, wire::Stmt2Encoder& encoder);
-  [[nodiscard]] std::int64_t to_database(std::int64_t time) const noexcept { return to_unit(time, unit_, precision_); }
 
   Window& window_;
   const data::Precision precision_;
   data::Precision unit_ = data::Precision::nanoseconds;  // of the present run's times
   std::vector<std::int64_t> times_;                      // of the present run, in the database's precision
   std::vector<std::uint32_t> groups_;                    // [times + 1] where the rows of each begin
+  // Where the values of slots go, for runs whose rows all give the same fields.
+  struct Target {
+    char* values;
+    std::size_t size;
+    std::ptrdiff_t offset;  // from the slots of a row
+  };
+  std::vector<Target> targets_;
   // Cells of the present run, column by column, for runs whose rows do not all give the same fields.
   std::vector<std::uint8_t> states_;  // CellState
   std::vector<data::Slot> slots_;     // where the state is value

@@ -1,24 +1,16 @@
 #include "sink/run_order.h"
 
 #include <algorithm>
+#include <bit>
 
 namespace penstock::sink {
 
 using wire::CellState;
 
-std::int64_t to_unit(std::int64_t time, data::Precision from, data::Precision to) noexcept {
-  if (from == to) return time;
-  const std::int64_t have = data::units_per_second(from);
-  const std::int64_t want = data::units_per_second(to);
-  if (want > have) return time * (want / have);
-  const std::int64_t factor = have / want;
-  return time / factor - (time % factor < 0 ? 1 : 0);
-}
-
 Cell cell_of(const RowRef& ref, std::size_t column) noexcept {
-  const auto slot = ref.shape->slot_of(column);
+  const auto slot = ref.shape().slot_of(column);
   if (slot == schema::kNoSlot) return {CellState::not_given, 0};
-  if (ref.shape->nullable && data::Shape::is_null(*ref.row, ref.shape->columns.size(), slot))
+  if (ref.shape().nullable && data::Shape::is_null(*ref.row, ref.shape().columns.size(), slot))
     return {CellState::null, 0};
   return {CellState::value, ref.row->slots()[slot]};
 }
@@ -35,92 +27,165 @@ int compare_composite(const RowRef& a, const RowRef& b, const schema::TableVersi
   return left.slot < right.slot ? -1 : left.slot > right.slot ? 1 : 0;
 }
 
-void RunOrder::sort(std::span<RowRef> rows, data::Precision unit, const schema::TableVersion& version) {
-  if (rows.size() < 2) return;
-  if (version.composite_key != schema::kNoSlot) {
-    std::stable_sort(rows.begin(), rows.end(), [&](const RowRef& a, const RowRef& b) {
-      const auto left = to_unit(a.row->time, unit, precision_);
-      const auto right = to_unit(b.row->time, unit, precision_);
-      return left != right ? left < right : compare_composite(a, b, version) < 0;
-    });
-    return;
+namespace {
+
+using Key = std::uint64_t;
+
+// Of random keys a branch would be mispredicted every second time.
+Key* merge(const Key* a, const Key* a_end, const Key* b, const Key* b_end, Key* to) noexcept {
+  while (a != a_end && b != b_end) {
+    const Key left = *a;
+    const Key right = *b;
+    const bool second = right < left;
+    *to++ = second ? right : left;
+    a += !second;
+    b += second;
   }
-  // The rows of a run lie far apart.
-  constexpr std::size_t kAhead = 12;
-  keys_.resize(rows.size());
-  stretches_.assign(1, 0);
-  bool falling = true;
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    if (i + kAhead < rows.size()) __builtin_prefetch(rows[i + kAhead].row);
-    keys_[i] = {to_unit(rows[i].row->time, unit, precision_), static_cast<std::uint32_t>(i)};
-    if (i == 0) continue;
-    falling &= keys_[i].time < keys_[i - 1].time;
-    if (keys_[i].time < keys_[i - 1].time) stretches_.push_back(static_cast<std::uint32_t>(i));
-  }
-  if (stretches_.size() == 1) return;
-  if (falling) {
-    std::reverse(rows.begin(), rows.end());
-    return;
-  }
-  stretches_.push_back(static_cast<std::uint32_t>(rows.size()));
-  constexpr std::size_t kLongStretch = 16;
-  if (rows.size() / stretches_.size() >= kLongStretch) merge_stretches();
-  else merge_late();
-  put_in_order(rows);
+  to = std::copy(a, a_end, to);
+  return std::copy(b, b_end, to);
 }
 
-// Neighbours in pairs, round by round; the left one first among equals, so the order of equal keys stays.
+// `keys` begins with `kept` sorted ones and has room for `late` behind them.
+void merge_in(Key* keys, std::size_t kept, const Key* late, std::size_t late_count) noexcept {
+  while (kept > 0 && late_count > 0) {
+    const Key left = keys[kept - 1];
+    const Key right = late[late_count - 1];
+    const bool second = right > left;
+    keys[kept + late_count - 1] = second ? right : left;
+    kept -= !second;
+    late_count -= second;
+  }
+  std::copy(late, late + late_count, keys);
+}
+
+void insert_each(Key* keys, std::size_t count) noexcept {
+  for (std::size_t i = 1; i < count; ++i) {
+    const Key key = keys[i];
+    std::size_t at = i;
+    for (; at > 0 && keys[at - 1] > key; --at) keys[at] = keys[at - 1];
+    keys[at] = key;
+  }
+}
+
+// What comes later than a row behind it in the sequence is taken out, sorted in the same way, and merged in again. A
+// row that is far too early in the file makes all behind it late, which takes a level more; rows without any order use
+// the levels up. `spare` has room for as many.
+void sort_late(Key* keys, std::size_t count, Key* spare, int levels) noexcept {
+  constexpr std::size_t kFew = 12;
+  if (count <= kFew) return insert_each(keys, count);
+  if (levels == 0) return std::sort(keys, keys + count);
+  std::size_t kept = 0;
+  std::size_t late = 0;
+  Key top = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    const Key key = keys[i];
+    const bool is_late = key < top;
+    keys[kept] = key;
+    spare[late] = key;
+    kept += !is_late;
+    late += is_late;
+    top = is_late ? top : key;
+  }
+  if (late == 0) return;
+  sort_late(spare, late, keys + kept, levels - 1);
+  merge_in(keys, kept, spare, late);
+}
+
+}  // namespace
+
+bool RunOrder::sort(std::span<RowRef> rows, data::Precision unit, const schema::TableVersion& version) {
+  const UnitChange change(unit, precision_);
+  const std::size_t count = rows.size();
+  times_.resize(count);
+  if (count == 0) return true;
+  if (version.composite_key != schema::kNoSlot) {
+    std::stable_sort(rows.begin(), rows.end(), [&](const RowRef& a, const RowRef& b) {
+      const auto left = change(a.row->time);
+      const auto right = change(b.row->time);
+      return left != right ? left < right : compare_composite(a, b, version) < 0;
+    });
+    return take_times(rows, change);
+  }
+  std::int64_t least = INT64_MAX;
+  std::int64_t most = INT64_MIN;
+  std::size_t falls = 0;
+  std::size_t stays = 0;
+  change.with([&](auto to_database) {
+    // The rows of a run lie far apart.
+    constexpr std::size_t kAhead = 16;
+    std::int64_t last = INT64_MIN;
+    for (std::size_t i = 0; i < count; ++i) {
+      if (i + kAhead < count) __builtin_prefetch(rows[i + kAhead].row);
+      const std::int64_t time = to_database(rows[i].row->time);
+      times_[i] = time;
+      least = std::min(least, time);
+      most = std::max(most, time);
+      falls += time < last;
+      stays += time == last;
+      last = time;
+    }
+  });
+  if (falls == 0) return stays == 0;
+  if (falls == count - 1) {
+    std::reverse(rows.begin(), rows.end());
+    std::reverse(times_.begin(), times_.end());
+    return true;
+  }
+  const auto bits = static_cast<int>(std::bit_width(count - 1));
+  if ((static_cast<Key>(most) - static_cast<Key>(least)) >> (64 - bits) != 0) {
+    // Years in nanoseconds, or times in another unit among them.
+    std::stable_sort(rows.begin(), rows.end(),
+                     [&](const RowRef& a, const RowRef& b) { return change(a.row->time) < change(b.row->time); });
+    return take_times(rows, change);
+  }
+  keys_.resize(count);
+  spare_.resize(count);
+  for (std::size_t i = 0; i < count; ++i)
+    keys_[i] = (static_cast<Key>(times_[i]) - static_cast<Key>(least)) << bits | i;
+  constexpr std::size_t kLongStretch = 16;
+  constexpr int kMostLevels = 6;
+  if (count / (falls + 2) >= kLongStretch) merge_stretches();
+  else sort_late(keys_.data(), count, spare_.data(), kMostLevels);
+
+  sorted_.assign(rows.begin(), rows.end());
+  const Key place = (Key{1} << bits) - 1;
+  bool distinct = true;
+  Key last = ~Key{0};  // more than the bits leave
+  for (std::size_t i = 0; i < count; ++i) {
+    const Key above = keys_[i] >> bits;
+    distinct &= above != last;
+    last = above;
+    times_[i] = static_cast<std::int64_t>(above + static_cast<Key>(least));
+    rows[i] = sorted_[keys_[i] & place];
+  }
+  return distinct;
+}
+
+bool RunOrder::take_times(std::span<const RowRef> rows, const UnitChange& change) {
+  std::transform(rows.begin(), rows.end(), times_.begin(), [&](const RowRef& ref) { return change(ref.row->time); });
+  return std::adjacent_find(times_.begin(), times_.end()) == times_.end();
+}
+
+// Neighbours in pairs, round by round.
 void RunOrder::merge_stretches() {
-  spare_.resize(keys_.size());
-  const auto earlier = [](const Key& a, const Key& b) { return a.time < b.time; };
+  stretches_.assign(1, 0);
+  for (std::size_t i = 1; i < keys_.size(); ++i)
+    if (times_[i] < times_[i - 1]) stretches_.push_back(i);
+  stretches_.push_back(keys_.size());
   while (stretches_.size() > 2) {
     std::size_t kept = 0;
     const std::size_t count = stretches_.size() - 1;
     for (std::size_t s = 0; s < count; s += 2) {
-      const auto begin = keys_.begin() + stretches_[s];
-      const auto middle = keys_.begin() + stretches_[s + 1];
-      const auto end = s + 2 <= count ? keys_.begin() + stretches_[s + 2] : middle;
-      std::merge(begin, middle, middle, end, spare_.begin() + stretches_[s], earlier);
+      const Key* const begin = keys_.data() + stretches_[s];
+      const Key* const middle = keys_.data() + stretches_[s + 1];
+      const Key* const end = s + 2 <= count ? keys_.data() + stretches_[s + 2] : middle;
+      merge(begin, middle, middle, end, spare_.data() + stretches_[s]);
       stretches_[kept++] = stretches_[s];
     }
-    stretches_[kept] = static_cast<std::uint32_t>(keys_.size());
+    stretches_[kept] = keys_.size();
     stretches_.resize(kept + 1);
     std::swap(keys_, spare_);
   }
-}
-
-// What comes later than a row behind it would hold up the sequence is taken out, sorted, and merged in again.
-void RunOrder::merge_late() {
-  late_.clear();
-  std::size_t kept = 0;
-  for (const Key& key : keys_) {
-    // A row that is far too early in the file makes all behind it late: then the one that is out of place is the last
-    // of the kept ones, as soon as two in a row say so.
-    if (kept > 0 && key.time < keys_[kept - 1].time) {
-      if (!late_.empty() && late_.back().at + 1 == key.at && late_.back().time <= key.time &&
-          (kept == 1 || keys_[kept - 2].time <= late_.back().time)) {
-        const Key out_of_place = keys_[kept - 1];
-        keys_[kept - 1] = late_.back();
-        late_.back() = out_of_place;
-        keys_[kept++] = key;
-      } else {
-        late_.push_back(key);
-      }
-    } else {
-      keys_[kept++] = key;
-    }
-  }
-  std::sort(late_.begin(), late_.end());
-  spare_.resize(keys_.size());
-  std::merge(keys_.begin(), keys_.begin() + static_cast<std::ptrdiff_t>(kept), late_.begin(), late_.end(),
-             spare_.begin());
-  std::swap(keys_, spare_);
-}
-
-void RunOrder::put_in_order(std::span<RowRef> rows) {
-  sorted_.resize(rows.size());
-  for (std::size_t i = 0; i < rows.size(); ++i) sorted_[i] = rows[keys_[i].at];
-  std::copy(sorted_.begin(), sorted_.end(), rows.begin());
 }
 
 }  // namespace penstock::sink

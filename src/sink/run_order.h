@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -11,8 +12,40 @@
 
 namespace penstock::sink {
 
-/// A time in another unit; a coarser one is rounded down.
-std::int64_t to_unit(std::int64_t time, data::Precision from, data::Precision to) noexcept;
+/// Times in another unit; a coarser one is rounded down.
+class UnitChange {
+ public:
+  UnitChange(data::Precision from, data::Precision to) noexcept
+      : times_(std::max<std::int64_t>(data::units_per_second(to) / data::units_per_second(from), 1)),
+        parts_(std::max<std::int64_t>(data::units_per_second(from) / data::units_per_second(to), 1)) {}
+
+  /// Units of the source in one of the target; 1 where that is not coarser.
+  [[nodiscard]] std::int64_t parts() const noexcept { return parts_; }
+
+  /// Calls `use` with a function that changes one time: known when it is compiled, so that loops do not divide.
+  template <class Use>
+  decltype(auto) with(Use&& use) const {
+    switch (parts_) {
+      case 1'000: return use(rounded_down<1'000>);
+      case 1'000'000: return use(rounded_down<1'000'000>);
+      default: return use([times = times_](std::int64_t time) { return time * times; });
+    }
+  }
+  [[nodiscard]] std::int64_t operator()(std::int64_t time) const noexcept {
+    return with([time](auto change) { return change(time); });
+  }
+
+ private:
+  template <std::int64_t kParts>
+  static constexpr auto rounded_down = [](std::int64_t time) { return time / kParts - (time % kParts < 0 ? 1 : 0); };
+
+  std::int64_t times_;
+  std::int64_t parts_;
+};
+
+inline std::int64_t to_unit(std::int64_t time, data::Precision from, data::Precision to) noexcept {
+  return from == to ? time : UnitChange(from, to)(time);
+}
 
 /// What a row says about a column.
 struct Cell {
@@ -30,24 +63,22 @@ int compare_composite(const RowRef& a, const RowRef& b, const schema::TableVersi
 class RunOrder {
  public:
   explicit RunOrder(data::Precision precision) : precision_(precision) {}
-  /// `unit` of the times of all `rows`.
-  void sort(std::span<RowRef> rows, data::Precision unit, const schema::TableVersion& version);
+  /// `unit` of the times of all `rows`. True if no two of them have the same time in the database's precision.
+  bool sort(std::span<RowRef> rows, data::Precision unit, const schema::TableVersion& version);
+  /// Of the rows sorted last, in their new order and in the database's precision.
+  [[nodiscard]] std::span<const std::int64_t> times() const noexcept { return times_; }
 
  private:
-  struct Key {
-    std::int64_t time;
-    std::uint32_t at;  // in the rows as they came
-    bool operator<(const Key& other) const noexcept { return time != other.time ? time < other.time : at < other.at; }
-  };
+  // A time less the least one, and in the low bits the row's place among those that came: no two are equal.
+  using Key = std::uint64_t;
   void merge_stretches();
-  void merge_late();
-  void put_in_order(std::span<RowRef> rows);
+  bool take_times(std::span<const RowRef> rows, const UnitChange& change);
 
   const data::Precision precision_;
+  std::vector<std::int64_t> times_;
   std::vector<Key> keys_;
   std::vector<Key> spare_;
-  std::vector<Key> late_;
-  std::vector<std::uint32_t> stretches_;  // where each rising stretch of keys_ begins, and its end
+  std::vector<std::size_t> stretches_;  // where each rising stretch of times_ begins, and its end
   std::vector<RowRef> sorted_;
 };
 

@@ -1,20 +1,17 @@
 #include "sink/window.h"
 
 #include <algorithm>
+#include <unordered_map>
 
 namespace penstock::sink {
 
-std::uint32_t Window::local_child(std::uint32_t id) {
+// The one that local_of_ does not have yet.
+std::uint32_t Window::new_child(std::uint32_t id) {
   const std::size_t at = id / lanes_;
-  if (at >= local_of_.size()) [[unlikely]]
-    local_of_.resize(std::max(at + 1, local_of_.size() * 2), kNone);
-  std::uint32_t local = local_of_[at];
-  if (local == kNone) [[unlikely]] {
-    local = static_cast<std::uint32_t>(children_.size());
-    local_of_[at] = local;
-    auto& child = children_.emplace_back();
-    child.id = id;
-  }
+  if (at >= local_of_.size()) local_of_.resize(std::max(at + 1, local_of_.size() * 2), kNone);
+  const auto local = static_cast<std::uint32_t>(children_.size());
+  local_of_[at] = local;
+  children_.emplace_back().id = id;
   return local;
 }
 
@@ -40,17 +37,37 @@ double fullness(const ParsedChunk& chunk) {
 }  // namespace
 
 void Window::add(Part part) {
+  // The rows were written by another thread, some of them long ago.
+  constexpr std::size_t kAhead = 16;
   const auto before = row_count_;
-  for (const data::Row* row : part.rows) {
-    if (row->shape == data::kRefusedShape) [[unlikely]]
+  const std::size_t count = part.rows.size();
+  const auto first = child_of_row_.size();
+  child_of_row_.resize(first + count);
+  std::uint32_t* const child_of_row = child_of_row_.data() + first;
+  std::uint64_t gap_below = least_gap_ - 1;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (i + kAhead < count) __builtin_prefetch(part.rows[i + kAhead]);
+    const data::Row& row = *part.rows[i];
+    if (row.shape == data::kRefusedShape) [[unlikely]] {
+      child_of_row[i] = kNone;
       continue;
-    auto& child = children_[local_child(row->child)];
+    }
+    const std::size_t at = row.child / lanes_;
+    std::uint32_t local = at < local_of_.size() ? local_of_[at] : kNone;
+    if (local == kNone) [[unlikely]]
+      local = new_child(row.child);
+    child_of_row[i] = local;
+    auto& child = children_[local];
+    const auto time = row.time;
+    // Of a time that does not rise this is huge. One that comes first may look close to the first of all times.
+    gap_below = std::min(gap_below, static_cast<std::uint64_t>(time) - static_cast<std::uint64_t>(child.last_time) - 1);
     // The first row of all times is no disorder.
-    if (row->time <= child.last_time && child.count > 0) child.disordered = 1;
-    child.last_time = row->time;
+    child.disordered |= static_cast<unsigned>(time <= child.last_time) & static_cast<unsigned>(child.count > 0);
+    child.last_time = time;
     ++child.count;
     ++row_count_;
   }
+  least_gap_ = gap_below + 1;
   for (const auto& version : part.chunk->versions) {
     const auto known =
         std::find_if(versions_.begin(), versions_.end(), [&](const auto& v) { return v->ref == version->ref; });
@@ -63,14 +80,15 @@ void Window::add(Part part) {
   outcomes_.emplace_back();
 }
 
-void Window::group() {
-  // Children of one super table stand together, tables and children in order of first appearance.
+// Children of one super table stand together, tables and children in order of first appearance.
+void Window::make_tables() {
   std::vector<std::vector<std::uint32_t>> members(versions_.size());
   for (std::size_t i = 0; i < children_.size(); ++i) {
     const auto* const ref = registry_.child(children_[i].id).table;
     const auto found = std::find_if(versions_.begin(), versions_.end(), [&](const auto& v) { return v->ref == ref; });
     members[static_cast<std::size_t>(found - versions_.begin())].push_back(static_cast<std::uint32_t>(i));
   }
+  next_.resize(children_.size());
   std::uint32_t at = 0;
   for (std::size_t t = 0; t < versions_.size(); ++t) {
     if (members[t].empty()) continue;
@@ -78,30 +96,68 @@ void Window::group() {
     table.version = versions_[t];
     table.runs.reserve(members[t].size());
     for (const auto i : members[t]) {
-      auto& child = children_[i];
+      const auto& child = children_[i];
       const std::uint32_t count = child.count;
       table.runs.push_back({&registry_.child(child.id), at, at + count, count, child.disordered == 0});
-      child.count = at & 0x7FFFFFFF;
+      next_[i] = at;
       at += count;
     }
   }
-  rows_.resize(row_count_);
+}
+
+void Window::make_origins() {
+  std::size_t count = 0;
+  for (const auto& part : parts_) count += part.chunk->rows.shapes().size();
+  origins_.reserve(count);
+  // Null for super tables whose rows have several shapes.
+  std::unordered_map<const data::SuperTableRef*, const data::ResolvedShape*> only;
   for (std::uint32_t p = 0; p < parts_.size(); ++p) {
-    const auto& shapes = parts_[p].chunk->rows.shapes();
-    for (const data::Row* row : parts_[p].rows) {
-      if (row->shape == data::kRefusedShape) [[unlikely]]
-        continue;
-      auto& child = children_[local_of_[row->child / lanes_]];
-      rows_[child.count] = {row, shapes[row->shape].resolved, p};
-      ++child.count;
+    for (const auto& shape : parts_[p].chunk->rows.shapes()) {
+      origins_.push_back({shape.resolved, p});
+      if (shape.resolved == nullptr) continue;
+      const auto [known, fresh] = only.try_emplace(shape.table, shape.resolved);
+      if (!fresh && known->second != shape.resolved) known->second = nullptr;
     }
+  }
+  for (auto& table : tables_) {
+    const auto found = only.find(table.version->ref);
+    if (found != only.end()) table.shape = found->second;
+  }
+}
+
+void Window::group() {
+  make_tables();
+  make_origins();
+  grouped_ = row_count_;
+  if (rows_.size() < grouped_) rows_.resize(grouped_);
+  const std::uint32_t* child = child_of_row_.data();
+  const RowOrigin* origins = origins_.data();
+  RowRef* const rows = rows_.data();
+  std::uint32_t* const next = next_.data();
+  for (const auto& part : parts_) {
+    const auto shapes = part.chunk->rows.shapes().size();
+    const auto scatter = [&](auto&& origin_of) {
+      for (const data::Row* row : part.rows) {
+        const auto local = *child++;
+        if (local == kNone) [[unlikely]]
+          continue;
+        rows[next[local]++] = {row, origin_of(*row)};
+      }
+    };
+    // Rows of one shape need not be looked at again.
+    if (shapes == 1) scatter([=](const data::Row&) { return origins; });
+    else scatter([=](const data::Row& row) { return origins + row.shape; });
+    origins += shapes;
   }
 }
 
 void Window::clear() {
   for (const auto& child : children_) local_of_[child.id / lanes_] = kNone;
   children_.clear();
-  rows_.clear();
+  child_of_row_.clear();
+  least_gap_ = UINT64_MAX;
+  origins_.clear();
+  grouped_ = 0;
   tables_.clear();
   versions_.clear();
   parts_.clear();

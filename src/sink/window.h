@@ -36,11 +36,18 @@ struct Part {
   std::vector<data::Row*> rows;
 };
 
-/// A gathered row: 24 bytes.
+/// What rows of a part that give the same fields have in common.
+struct RowOrigin {
+  const data::ResolvedShape* shape = nullptr;
+  std::uint32_t part = 0;  ///< index of their part in the window
+};
+
+/// A gathered row: 16 bytes. The origin is the window's.
 struct RowRef {
   const data::Row* row = nullptr;
-  const data::ResolvedShape* shape = nullptr;
-  std::uint32_t part = 0;  ///< index of its part in the window
+  const RowOrigin* origin = nullptr;
+  [[nodiscard]] const data::ResolvedShape& shape() const noexcept { return *origin->shape; }
+  [[nodiscard]] std::uint32_t part() const noexcept { return origin->part; }
 };
 
 /// Rows of one child table: [begin, end) in Window::rows().
@@ -50,6 +57,7 @@ struct Run {
   std::uint32_t end = 0;
   std::uint32_t keys = 0;  ///< of a request's run: rows that are left when equal keys are joined, at most
   bool ordered = true;     ///< the rows' own times rise from each to the next
+  bool distinct = false;   ///< of a request's run: their times in the database's precision are known to rise as well
   [[nodiscard]] std::uint32_t size() const noexcept { return end - begin; }
 };
 
@@ -57,6 +65,7 @@ struct Run {
 struct TableRuns {
   std::shared_ptr<const schema::TableVersion> version;
   std::vector<Run> runs;
+  const data::ResolvedShape* shape = nullptr;  ///< of all rows; nullptr where they have several
 };
 
 /// The gathering window of a lane: rows of many chunks, grouped by child table before they are sent, because the number
@@ -80,14 +89,17 @@ class Window {
 
   /// Sorts the rows into runs with a stable counting sort. Call once, after the last add().
   void group();
-  [[nodiscard]] std::span<const RowRef> rows() const noexcept { return rows_; }
+  [[nodiscard]] std::span<const RowRef> rows() const noexcept { return {rows_.data(), grouped_}; }
   /// The same for whoever sorts runs: rows may be exchanged within a run.
-  [[nodiscard]] std::span<RowRef> rows() noexcept { return rows_; }
+  [[nodiscard]] std::span<RowRef> rows() noexcept { return {rows_.data(), grouped_}; }
+  /// From a row of any child table to the next of the same, where the time rises: this much at least, in the unit of
+  /// the rows. Says nothing where parts have different units.
+  [[nodiscard]] std::uint64_t least_gap() const noexcept { return least_gap_; }
   [[nodiscard]] std::vector<TableRuns>& tables() noexcept { return tables_; }
 
   /// Rows of the parts in input order, without grouping, for writers that forward text.
   [[nodiscard]] std::span<const Part> parts() const noexcept { return parts_; }
-  [[nodiscard]] const ParsedChunk& chunk_of(const RowRef& ref) const noexcept { return *parts_[ref.part].chunk; }
+  [[nodiscard]] const ParsedChunk& chunk_of(const RowRef& ref) const noexcept { return *parts_[ref.part()].chunk; }
 
   /// What became of the rows, counted by part for the ledger.
   struct Outcome {
@@ -95,10 +107,10 @@ class Window {
     std::uint32_t rejected = 0;
     std::uint32_t merged = 0;
   };
-  void note_written(const RowRef& ref) noexcept { ++outcomes_[ref.part].written; }
+  void note_written(const RowRef& ref) noexcept { ++outcomes_[ref.part()].written; }
   void note_merged(std::uint32_t part) noexcept { ++outcomes_[part].merged; }
   void note_rejected(const RowRef& ref) {
-    ++outcomes_[ref.part].rejected;
+    ++outcomes_[ref.part()].rejected;
     rejected_.push_back(ref.row);
   }
   // For writers that do not group.
@@ -116,11 +128,13 @@ class Window {
   struct Child {
     std::int64_t last_time = INT64_MIN;
     std::uint32_t id = 0;
-    std::uint32_t count : 31 = 0;  // while sorting: where its next row goes
+    std::uint32_t count : 31 = 0;
     std::uint32_t disordered : 1 = 0;
   };
   static constexpr std::uint32_t kNone = 0xFFFFFFFF;
-  std::uint32_t local_child(std::uint32_t id);
+  std::uint32_t new_child(std::uint32_t id);
+  void make_tables();
+  void make_origins();
 
   const schema::Registry& registry_;
   const std::uint32_t lanes_;
@@ -133,7 +147,14 @@ class Window {
   std::vector<Child> children_;          // in order of first appearance in this window
   std::vector<std::uint32_t> local_of_;  // [child id / lanes] index in children_, or kNone
   std::vector<std::shared_ptr<const schema::TableVersion>> versions_;  // the newest of each super table
-  std::vector<RowRef> rows_;
+  // [rows of all parts in their order] index in children_, or kNone for refused ones: rows are read where they lie,
+  // which costs more than all else here, so they are asked once.
+  std::vector<std::uint32_t> child_of_row_;
+  std::uint64_t least_gap_ = UINT64_MAX;
+  std::vector<RowOrigin> origins_;   // of the parts one after the other, by shape
+  std::vector<std::uint32_t> next_;  // [children_] while they are sorted: where the next row goes
+  std::vector<RowRef> rows_;         // only the first grouped_ ones mean something
+  std::size_t grouped_ = 0;
   std::vector<TableRuns> tables_;
 };
 

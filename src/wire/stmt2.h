@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <optional>
@@ -59,6 +60,15 @@ class Stmt2Encoder {
   FixedColumn fixed_column(data::Type type, std::uint32_t rows) {
     note_rows(rows);
     return fixed_record(columns_, type, rows);
+  }
+  /// Columns that take no more than `bytes` from here on do not move each other.
+  void reserve_columns(std::size_t bytes) {
+    columns_.grow(bytes);
+    columns_.shrink(bytes);
+  }
+  /// Bytes of a fixed_column(), and the most of an absent_column().
+  static constexpr std::size_t fixed_column_bytes(data::Type type, std::uint32_t rows) noexcept {
+    return 17 + std::size_t{rows} * (1 + std::max<std::size_t>(data::fixed_size(type), 4));
   }
   /// `bytes`: sum of the lengths of the values.
   VariableColumn variable_column(data::Type type, std::uint32_t rows, std::size_t bytes) {

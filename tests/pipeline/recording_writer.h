@@ -36,10 +36,10 @@ class RecordingWriter : public sink::Writer {
         for (auto i = run.begin; i < run.end; ++i) {
           const auto& ref = window.rows()[i];
           std::map<std::string, std::string> fields;
-          for (std::size_t s = 0; s < ref.shape->columns.size(); ++s) {
-            const auto& column = table.version->columns.at(ref.shape->columns[s]);
+          for (std::size_t s = 0; s < ref.shape().columns.size(); ++s) {
+            const auto& column = table.version->columns.at(ref.shape().columns[s]);
             const auto slot = ref.row->slots()[s];
-            const bool null = ref.shape->nullable && data::Shape::is_null(*ref.row, ref.shape->columns.size(), s);
+            const bool null = ref.shape().nullable && data::Shape::is_null(*ref.row, ref.shape().columns.size(), s);
             fields[column.name] = null                             ? "NULL"
                                   : data::is_variable(column.type) ? std::string(data::text_of(slot))
                                                                    : std::to_string(slot);

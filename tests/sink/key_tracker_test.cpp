@@ -157,7 +157,7 @@ TEST(KeyTracker, TakesTheRowsOfAWindowInThePrecisionOfTheDatabase) {
   window.group();
   // The row of b at 2 ms is refused.
   for (const auto& ref : window.rows())
-    if (run.registry.child(ref.row->child).name == "b" && ref.part == 1) window.note_rejected(ref);
+    if (run.registry.child(ref.row->child).name == "b" && ref.part() == 1) window.note_rejected(ref);
   tracker.add(0, window);
   std::map<std::string, std::vector<Key>> keys;
   tracker.for_each_child(

@@ -54,10 +54,12 @@ TEST(RunOrder, SortsByTimeInTheDatabasesPrecisionAndKeepsTheOrderOfEqualOnes) {
     for (const auto& times : orders(random)) {
       for (const auto precision : {Precision::nanoseconds, Precision::microseconds}) {
         std::vector<data::Row> rows(times.size());
+        std::vector<RowOrigin> origins(times.size());
         std::vector<RowRef> refs;
         for (std::size_t i = 0; i < times.size(); ++i) {
           rows[i].time = times[i];
-          refs.push_back({&rows[i], nullptr, static_cast<std::uint32_t>(i)});
+          origins[i].part = static_cast<std::uint32_t>(i);
+          refs.push_back({&rows[i], &origins[i]});
         }
         auto expected = refs;
         std::stable_sort(expected.begin(), expected.end(), [&](const RowRef& a, const RowRef& b) {
@@ -65,8 +67,15 @@ TEST(RunOrder, SortsByTimeInTheDatabasesPrecisionAndKeepsTheOrderOfEqualOnes) {
                  to_unit(b.row->time, Precision::nanoseconds, precision);
         });
         RunOrder order(precision);
-        order.sort(refs, Precision::nanoseconds, schema::TableVersion{});
-        for (std::size_t i = 0; i < refs.size(); ++i) ASSERT_EQ(refs[i].part, expected[i].part) << i;
+        const bool distinct = order.sort(refs, Precision::nanoseconds, schema::TableVersion{});
+        bool equal = false;
+        ASSERT_EQ(order.times().size(), refs.size());
+        for (std::size_t i = 0; i < refs.size(); ++i) {
+          ASSERT_EQ(refs[i].part(), expected[i].part()) << i;
+          ASSERT_EQ(order.times()[i], to_unit(refs[i].row->time, Precision::nanoseconds, precision));
+          equal |= i > 0 && order.times()[i] == order.times()[i - 1];
+        }
+        ASSERT_EQ(distinct, !equal);
       }
     }
   }
