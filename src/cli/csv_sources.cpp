@@ -35,10 +35,11 @@ constexpr std::size_t kMostRecord = std::size_t{16} << 20;
 // that what does not fit after that is refused for another reason, or its source has changed meanwhile.
 constexpr unsigned kMostWidenings = 1;
 
-/// The start of a source. A header that is longer than that is wanted whole.
+/// The start of a source. A header that is longer than that is wanted whole, below comments too.
 std::string_view peek_head(io::Reader& reader, const std::stop_token& stop = {}) {
   const auto head = reader.peek(kHead, stop);
-  return head.size() == kHead && head.find('\n') == std::string_view::npos ? reader.peek(kMostHeader, stop) : head;
+  return head.size() == kHead && head.find('\n', kHead / 2) == std::string_view::npos ? reader.peek(kMostHeader, stop)
+                                                                                      : head;
 }
 
 unsigned sampling_threads() {

@@ -302,10 +302,24 @@ bool is_taos_export(std::string_view sample, std::size_t begin, const Dialect& d
   return times;
 }
 
+/// How much of a sample is looked at: its first MiB, and wherever that ends within the first two records, these. Half a
+/// header would be another one: its last name may be the start of "c10", and then "c1" stands there twice.
+std::size_t sniffed_bytes(std::string_view sample, const schema::CsvMapping& given) {
+  const auto skipped = skip_lines(sample, given.skip_lines);
+  auto rest = sample.substr(skipped);
+  std::uint64_t before = separator_line(line_at(rest, 0)) ? 1 : 0;
+  before += comment_lines(rest, skip_lines(rest, before));
+  const auto begin = skip_lines(rest, before);
+  const auto first_end = rest.find('\n', begin);
+  // A header without an end is no header, whoever looks at it; megabytes of it tell nothing more.
+  if (first_end == std::string_view::npos) return skipped + std::max(begin, kMostBytes);
+  return skipped + std::max(kMostBytes, first_end + 1 + skip_lines(rest.substr(first_end + 1), 1));
+}
+
 }  // namespace
 
 Dialect sniff(std::string_view sample, const schema::CsvMapping& given) {
-  sample = sample.substr(0, kMostBytes);
+  sample = sample.substr(0, sniffed_bytes(sample, given));
   const auto first_return = sample.find('\r');
   if (first_return != std::string_view::npos && sample.find('\n') == std::string_view::npos &&
       first_return + 1 < sample.size())

@@ -5,6 +5,8 @@
 #include <fstream>
 #include <random>
 #include <sstream>
+#include <tuple>
+#include <utility>
 
 #include "base/error.h"
 
@@ -248,6 +250,37 @@ TEST(CsvDialect, IsSniffed) {
     EXPECT_EQ(dialect.columns, c.columns) << c.text;
     EXPECT_FALSE(dialect.why.empty());
   }
+}
+
+// A sample is sniffed no further than it must, but a header longer than that is not to be cut in a name: the start of
+// the last name may stand there already, or look like a value.
+TEST(CsvDialect, SeesHeadersLongerThanAMebibyte) {
+  constexpr std::size_t kColumns = 200'000;
+  std::string names = "time";
+  std::string values = "1700000000000";
+  for (std::size_t i = 1; i < kColumns; ++i) {
+    names += ",c" + std::to_string(i);
+    values += ",1";
+  }
+  ASSERT_GT(names.size(), std::size_t{1} << 20);
+  const auto row = values + "\n";
+  const std::string header = names + "\n";
+  for (const auto& [start, preamble, skipped] :
+       {std::tuple{"", 0, 0}, {"# a comment\n# and another\n", 2, 0}, {"sep=,\n", 1, 0}, {"a line\n", 0, 1}}) {
+    for (const auto& [rows, what] : {std::pair{row + row, "two rows"}, {row.substr(0, 300'000), "half a row"}}) {
+      schema::CsvMapping given;
+      given.skip_lines = static_cast<std::uint64_t>(skipped);
+      const auto dialect = sniff(start + header + rows, given);
+      EXPECT_TRUE(dialect.header) << start << what;
+      EXPECT_EQ(dialect.delimiter, ',') << start << what;
+      EXPECT_EQ(dialect.columns, kColumns) << start << what;
+      EXPECT_EQ(dialect.preamble, static_cast<std::uint64_t>(preamble)) << start << what;
+    }
+  }
+  // Without a header too, and where the first record's end is not in the sample.
+  EXPECT_FALSE(sniff(row + row).header);
+  EXPECT_EQ(sniff(row + row).columns, kColumns);
+  EXPECT_EQ(sniff(names.substr(0, (1 << 20) + 5)).delimiter, ',');
 }
 
 std::string counted(const TypeSummary& summary) {
