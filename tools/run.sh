@@ -4,6 +4,7 @@
 # Each command gets a process group of its own (set -m), so that one signal ends it with all that it started.
 set -m
 running=""
+beside=""
 
 # run COMMAND...: runs it, returns its status. A signal to the script ends the command first; if the script itself is
 # killed (-9), the command gets SIGTERM from the kernel.
@@ -19,18 +20,39 @@ run() {
   return "$status"
 }
 
+# run_beside LOG COMMAND...: starts it with what processors have to spare, and returns; its output goes to the file.
+run_beside() {
+  local log=$1 guard=()
+  shift
+  if setpriv --pdeathsig TERM true 2>/dev/null; then guard=(setpriv --pdeathsig TERM); fi
+  "${guard[@]}" nice -n 19 "$@" </dev/null >"$log" 2>&1 &
+  beside=$!
+  disown "$beside"  # or the shell tells of its end
+}
+
+# Ends what runs beside, done or not.
+end_beside() {
+  [[ -n $beside ]] || return 0
+  end_group TERM "$beside"
+  beside=""
+}
+
+end_group() {
+  local signal=$1 group=$2
+  kill -"$signal" -- "-$group" 2>/dev/null || true
+  # Ten seconds to end in order, for instance to remove what is half written.
+  for _ in {1..100}; do
+    kill -0 -- "-$group" 2>/dev/null || break
+    sleep 0.1
+  done
+  kill -KILL -- "-$group" 2>/dev/null || true
+}
+
 end_running() {
   local signal=$1 status=$2
   trap '' INT TERM HUP
-  if [[ -n $running ]]; then
-    kill -"$signal" -- "-$running" 2>/dev/null || true
-    # Ten seconds to end in order, for instance to remove what is half written.
-    for _ in {1..100}; do
-      kill -0 -- "-$running" 2>/dev/null || break
-      sleep 0.1
-    done
-    kill -KILL -- "-$running" 2>/dev/null || true
-  fi
+  if [[ -n $beside ]]; then end_group "$signal" "$beside"; fi
+  if [[ -n $running ]]; then end_group "$signal" "$running"; fi
   echo "${0##*/}: interrupted; run it again to go on" >&2
   exit "$status"
 }
