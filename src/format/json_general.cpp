@@ -252,7 +252,10 @@ Series* JsonParser::Work::make_series(std::string_view metric, JsonError& error)
     error = {0x061D, "the child table would have the name of its super table", nullptr};
     return nullptr;
   }
-  return registry_.insert(hash_bytes(key_), key_, found_);
+  auto* const series = registry_.insert(hash_bytes(key_), key_, found_);
+  if (options_.predict && !options_.payload_rules)
+    kins_.note(*series, SeriesSyntax::json, metric, found_.tags, options_.naming);
+  return series;
 }
 
 /// Keeps a point some of whose tags are columns.
@@ -342,6 +345,7 @@ void JsonParser::Work::learn(std::size_t begin, std::size_t end, const std::arra
 /// line of another format starts so: 0xFF is in no UTF-8 text.
 std::string_view JsonParser::Work::key_of(std::string_view metric, std::string_view tags) {
   const auto size = static_cast<std::uint32_t>(metric.size());
+  key_.reserve(6 + metric.size() + tags.size() + kKeyPadding);
   key_.resize(6 + metric.size() + tags.size());
   char* const to = key_.data();
   std::memcpy(to, "\xFFj", 2);

@@ -179,8 +179,13 @@ inline const char* JsonParser::Work::predicted_by(std::uint32_t form_index, Seri
   Series* series = follower;
   if (!foretold) {
     const auto key = key_of(metric, tags);
-    series = registry_.find(hash_bytes(key), key);
-    if (series == nullptr) return nullptr;
+    const auto hash = hash_bytes(key);
+    series = registry_.find(hash, key);
+    if (series == nullptr) [[unlikely]] {
+      auto* const kin = kins_.find(key);
+      if (kin == nullptr) return nullptr;
+      series = registry_.insert(hash, key, kin->found());
+    }
   }
   auto& memory = memory_of(*series);
   if (memory.table == nullptr) {

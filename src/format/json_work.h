@@ -15,6 +15,7 @@
 #include "format/json_reader.h"
 #include "format/number.h"
 #include "format/payload.h"
+#include "format/series_kin.h"
 
 /// The inside of JsonParser: json_parser.cpp is the hot path, json_general.cpp the path for any point.
 namespace penstock::format {
@@ -68,6 +69,7 @@ class JsonParser::Work {
     std::uint32_t form = 0;  ///< index of the template of its last point
   };
   static constexpr std::uint32_t kNone = 0xFFFFFFFF;
+  static constexpr std::size_t kKeyPadding = 64;  // behind key_, for SeriesKins
 
   // json_parser.cpp
   const char* predicted_point(const char* p, const char* end, std::size_t offset);
@@ -104,6 +106,7 @@ class JsonParser::Work {
   const bool all_tags_;
   JsonReader reader_;
   std::vector<JsonTemplate> forms_;
+  SeriesKins kins_;
   GrowingArray<Memory> memory_;
   std::unordered_map<const data::SuperTableRef*, std::unique_ptr<Table>> tables_;
   data::RowSet* rows_ = nullptr;

@@ -181,7 +181,10 @@ Series* LineParser::Work::add_series(std::string_view raw, LineError& error) {
     error = duplicate_name();
     return nullptr;
   }
-  return registry_.insert(hash_bytes(raw), raw, found_);
+  Series* const series = registry_.insert(hash_bytes(raw), raw, found_);
+  if (options_.predict)
+    kins_.note(*series, SeriesSyntax::line, scanner_.raw_measurement(), found_.tags, options_.naming);
+  return series;
 }
 
 /// The plan of the scanned fields. `order_` tells which slot each takes; empty: the one of its own place.

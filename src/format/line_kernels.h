@@ -28,6 +28,16 @@ inline const char* find_equals(const char* p) noexcept {
   while (*p != '=' && *p != '\n') ++p;
   return p;
 }
+/// The first comma, '=', backslash, blank, control or non-ASCII byte at or behind `p`.
+inline const char* find_plain_end(const char* p) noexcept {
+  while (static_cast<signed char>(*p) > ' ' && *p != ',' && *p != '=' && *p != '\\') ++p;
+  return p;
+}
+/// The first double quote, backslash, control or non-ASCII byte at or behind `p`.
+inline const char* find_plain_string_end(const char* p) noexcept {
+  while (static_cast<signed char>(*p) >= ' ' && *p != '"' && *p != '\\') ++p;
+  return p;
+}
 /// The first double quote, backslash or newline at or behind `p`.
 inline const char* find_string_end(const char* p) noexcept {
   while (*p != '"' && *p != '\\' && *p != '\n') ++p;
@@ -75,6 +85,33 @@ inline const char* find_equals(const char* p) noexcept {
     if (const std::uint32_t mask = at(p) | at(p + 16) << 16; mask != 0) return p + std::countr_zero(mask);
 }
 
+inline const char* find_plain_end(const char* p) noexcept {
+  const __m128i above = _mm_set1_epi8(' ' + 1);
+  const __m128i comma = _mm_set1_epi8(',');
+  const __m128i equals = _mm_set1_epi8('=');
+  const __m128i backslash = _mm_set1_epi8('\\');
+  for (;; p += 16) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    const __m128i hit = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(bytes, comma), _mm_cmplt_epi8(bytes, above)),
+                                     _mm_or_si128(_mm_cmpeq_epi8(bytes, equals), _mm_cmpeq_epi8(bytes, backslash)));
+    if (const auto mask = static_cast<std::uint32_t>(_mm_movemask_epi8(hit)); mask != 0)
+      return p + std::countr_zero(mask);
+  }
+}
+
+inline const char* find_plain_string_end(const char* p) noexcept {
+  const __m128i above = _mm_set1_epi8(' ');
+  const __m128i quote = _mm_set1_epi8('"');
+  const __m128i backslash = _mm_set1_epi8('\\');
+  for (;; p += 16) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    const __m128i hit = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(bytes, quote), _mm_cmpeq_epi8(bytes, backslash)),
+                                     _mm_cmplt_epi8(bytes, above));
+    if (const auto mask = static_cast<std::uint32_t>(_mm_movemask_epi8(hit)); mask != 0)
+      return p + std::countr_zero(mask);
+  }
+}
+
 inline const char* find_string_end(const char* p) noexcept {
   const __m128i quote = _mm_set1_epi8('"');
   const __m128i backslash = _mm_set1_epi8('\\');
@@ -91,6 +128,8 @@ inline const char* find_string_end(const char* p) noexcept {
 using scalar::find_blank;
 using scalar::find_equals;
 using scalar::find_newline;
+using scalar::find_plain_end;
+using scalar::find_plain_string_end;
 using scalar::find_string_end;
 #endif
 

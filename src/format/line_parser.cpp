@@ -49,12 +49,14 @@ void LineParser::Work::parse(const io::Chunk& chunk, data::RowSet& rows) {
   rows_ = &rows;
   source_ = chunk.source;
   chunk_offset_ = chunk.offset;
+  missed_ = nullptr;
   rows.set_time_unit(data::Precision::nanoseconds);
   ++epoch_;
   if (plans_.size() > kMostPlans || parts_ > 4 * kMostPlans) {
     parts_ = 0;
     for (auto& memory : memory_) memory.plan = memory.other = nullptr;
     widest_.clear();
+    kins_.forget_checks();
     plans_by_signature_.clear();
     plans_by_sorted_.clear();
     plans_.clear();
@@ -158,7 +160,8 @@ inline bool ends_value(char c) noexcept { return c == ',' || c == ' ' || c == '\
 const char* LineParser::Work::predicted_line(const char* line, const char* end, std::size_t offset) {
   const char* p = line;
   Series* const series = predicted_series(p, end);
-  if (series == nullptr) return nullptr;
+  if (series == nullptr) [[unlikely]]
+    return missed_ == line ? kin_line(line, end, offset) : nullptr;
   auto& memory = memory_[series->id];
   LinePlan* plan = memory.plan;
   if (plan == nullptr) [[unlikely]] {
@@ -172,14 +175,8 @@ const char* LineParser::Work::predicted_line(const char* line, const char* end, 
     for (std::size_t at = 0; at < 256; at += 64) __builtin_prefetch(next + at);
   }
 
-  if (options_.wide) {
-    if (!plan->wide_tried) [[unlikely]] {
-      plan->wide_tried = true;
-      plan->wide = make_wide_plan(*plan);
-    }
-    if (plan->wide != nullptr && line != tried_)
-      if (const char* const next = wide_fields(line, p, offset, series, memory)) return next;
-  }
+  if (has_wide(*plan) && line != tried_)
+    if (const char* const next = wide_fields(line, p, offset, series, memory)) return next;
 
   do ++p;
   while (*p == ' ');
@@ -287,11 +284,56 @@ inline Series* LineParser::Work::predicted_series(const char*& p, const char* en
   while (*stop == ' ' && is_escaped(p, stop)) stop = find_blank(stop + 1);
   if (*stop != ' ' || *p == '#') return nullptr;
   const std::string_view raw(p, static_cast<std::size_t>(stop - p));
-  Series* const series = registry_.find(hash_bytes(raw), raw);
-  if (series == nullptr || series->id >= memory_.size()) return nullptr;
+  const auto hash = hash_bytes(raw);
+  Series* const series = registry_.find(hash, raw);
+  if (series == nullptr) [[unlikely]] {
+    missed_ = p;
+    missed_raw_ = raw;
+    missed_hash_ = hash;
+    return nullptr;
+  }
+  if (series->id >= memory_.size()) return nullptr;
   if (last_series_ != kNoSeries) memory_[last_series_].next = series;
   p = stop;
   return series;
+}
+
+/// The same for a line whose series is new (predicted_series() missed it) and differs from one that came before in the
+/// values of its tags only. The series is entered once the line is known to be good.
+const char* LineParser::Work::kin_line(const char* line, const char* end, std::size_t offset) {
+  const char* p = line + missed_raw_.size();
+  kin_ = kins_.find(missed_raw_);
+  if (kin_ == nullptr) return nullptr;
+  LinePlan* plan = widest_of(*kin_->table());
+  if (plan == nullptr || !goes_with(*kin_, *plan)) return nullptr;
+  Memory memory;
+  memory.plan = plan;
+  if (has_wide(*plan))
+    if (const char* const next = wide_fields(line, p, offset, nullptr, memory)) return next;
+  do ++p;
+  while (*p == ' ');
+  auto* const row = rows_->begin_row(plan->row_bytes);
+  const char* const after = predicted_fields(plan, p, end, row->slots());
+  if (after == nullptr) return nullptr;
+  std::int64_t time = 0;
+  const char* line_end = nullptr;
+  const char* const next = predicted_time(after, offset, time, line_end);
+  if (next == nullptr || time < options_.range.first || time > options_.range.last) return nullptr;
+  if (plan != memory.plan) note_part(memory, plan);
+  finish(row, enter_kin(memory), *plan, time, offset, static_cast<std::size_t>(line_end - line));
+  return next;
+}
+
+/// As names_collide(), for a series that is not there yet.
+bool LineParser::Work::goes_with(SeriesKin& kin, const LinePlan& plan) const {
+  if (kin.checked == &plan) return true;
+  const auto& tags = kin.layout().parts;
+  if (tags.size() + plan.names.size() + 1 > Limits::columns) return false;
+  for (const auto& tag : tags)
+    for (const auto& field : plan.names)
+      if (field.name == tag.name) return false;
+  kin.checked = &plan;
+  return true;
 }
 
 /// The same as one function: it is long.

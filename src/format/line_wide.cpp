@@ -161,8 +161,8 @@ PENSTOCK_AVX2 inline bool same_series(const char* p, std::string_view raw) noexc
 
 }  // namespace
 
-/// Reads the row whose fields begin behind the blank at `p`, and keeps it. Fields of the plan may be missing. Returns
-/// the start of the next line, or nullptr: nothing was kept.
+/// Reads the row whose fields begin behind the blank at `p`, and keeps it. Fields of the plan may be missing. `series`
+/// nullptr: the new one of kin_. Returns the start of the next line, or nullptr: nothing was kept.
 [[gnu::always_inline]] PENSTOCK_AVX2 inline const char* LineParser::Work::wide_row(const char* line, const char* p,
                                                                                    std::size_t offset, Series* series,
                                                                                    Memory& memory) {
@@ -258,12 +258,14 @@ PENSTOCK_AVX2 inline bool same_series(const char* p, std::string_view raw) noexc
       last_time_ = time;
     }
   }
-  finish(row, series, *plan, time, offset, static_cast<std::size_t>(line_end - line));
   ++wide.rows;
   if ((missing | slow) != 0) [[unlikely]] {
     if (slow * 2 > last - first) note_failure(*memory.plan);
     if (missing != 0) note_part(memory, plan);
   }
+  if (series == nullptr) [[unlikely]]
+    series = enter_kin(memory);
+  finish(row, series, *plan, time, offset, static_cast<std::size_t>(line_end - line));
   return next;
 }
 

@@ -18,6 +18,7 @@
 #include "format/line_wide.h"
 #include "format/number.h"
 #include "format/payload.h"
+#include "format/series_kin.h"
 
 /// The inside of LineParser: line_parser.cpp is the hot path, line_general.cpp the path for any line.
 namespace penstock::format {
@@ -75,9 +76,19 @@ class LineParser::Work {
   const char* wide_line(const char* line, const char* end, std::size_t offset);
   const char* wide_fields(const char* line, const char* p, std::size_t offset, data::Series* series, Memory& memory);
   const char* wide_row(const char* line, const char* p, std::size_t offset, data::Series* series, Memory& memory);
+  bool has_wide(LinePlan& plan) const {
+    if (!options_.wide) return false;
+    if (!plan.wide_tried) [[unlikely]] {
+      plan.wide_tried = true;
+      plan.wide = make_wide_plan(plan);
+    }
+    return plan.wide != nullptr;
+  }
   void note_part(Memory& memory, LinePlan* part);
   void note_failure(LinePlan& plan);
   const char* predicted_line(const char* line, const char* end, std::size_t offset);
+  const char* kin_line(const char* line, const char* end, std::size_t offset);
+  bool goes_with(SeriesKin& kin, const LinePlan& plan) const;
   data::Series* predicted_series(const char*& p, const char* end);
   const char* predicted_fields(LinePlan*& plan, const char* p, const char* end, data::Slot* slots);
   const char* scattered_fields(LinePlan*& plan, std::size_t at, const char* p, const char* end, data::Slot* slots);
@@ -105,6 +116,13 @@ class LineParser::Work {
   bool names_collide(const data::Series& series, const LinePlan& plan);
   std::string_view tag_key_name(std::uint16_t key);
   Memory& memory_of(const data::Series& series);
+  /// Enters the new series of kin_ and remembers what its line was like.
+  data::Series* enter_kin(const Memory& memory) {
+    auto* const series = registry_.insert(missed_hash_, missed_raw_, kin_->found());
+    memory_of(*series) = memory;
+    if (last_series_ != kNoSeries) memory_[last_series_].next = series;
+    return series;
+  }
   LinePlan*& widest_of(const data::SuperTableRef& table) {
     if (table.id >= widest_.size()) widest_.resize(table.id + std::size_t{1});
     return widest_[table.id];
@@ -132,6 +150,14 @@ class LineParser::Work {
   std::size_t parts_ = 0;          // that plans know of each other
   std::vector<LinePlan*> widest_;  // by table: the plan with the most fields so far, which new series begin with
   std::uint32_t last_series_ = kNoSeries;
+
+  SeriesKins kins_;
+  SeriesKin* kin_ = nullptr;  // of the new series of the line at hand
+  // The line whose series predicted_series() did not find.
+  const char* missed_ = nullptr;
+  std::string_view missed_raw_;
+  std::uint64_t missed_hash_ = 0;
+
   data::RowSet* rows_ = nullptr;
   std::uint32_t source_ = 0;        // of the chunk at hand
   std::uint64_t chunk_offset_ = 0;  // likewise

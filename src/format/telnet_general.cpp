@@ -41,6 +41,7 @@ std::size_t put_keyword(std::string_view record) noexcept {
 
 std::string_view TelnetParser::Work::key_of(std::string_view metric, std::string_view tags) {
   // The seam is a byte that no record holds: sources in line protocol may share the registry.
+  key_.reserve(metric.size() + tags.size() + 1 + kKeyPadding);
   key_.assign(metric);
   key_ += '\n';
   key_ += tags;
@@ -254,7 +255,9 @@ Series* TelnetParser::Work::add_series(std::string_view metric, LineError& error
     error = {0x061D, "the child table would have the name of its super table", metric.data()};
     return nullptr;
   }
-  return registry_.insert(hash_bytes(key_), key_, found_);
+  Series* const series = registry_.insert(hash_bytes(key_), key_, found_);
+  if (options_.predict) kins_.note(*series, SeriesSyntax::telnet, metric, found_.tags, options_.naming);
+  return series;
 }
 
 /// The plan of a super table, a type of value, and the tags in `columns_`.

@@ -115,8 +115,15 @@ inline const char* TelnetParser::Work::predicted_line(const char* line, const ch
     const char* tags_end = line_end;
     while (tags_end > tags && tags_end[-1] == ' ') --tags_end;
     const auto key = key_of(between(p, metric_end), between(tags, tags_end));
-    series = registry_.find(hash_bytes(key), key);
-    if (series == nullptr || series->id >= memory_.size() || memory_[series->id].metric_bytes == 0) return nullptr;
+    const auto hash = hash_bytes(key);
+    series = registry_.find(hash, key);
+    if (series == nullptr) [[unlikely]] {
+      auto* const kin = kins_.find(key);
+      if (kin == nullptr) return nullptr;
+      series = registry_.insert(hash, key, kin->found());
+      memory_of(*series).metric_bytes = static_cast<std::uint32_t>(metric_end - p);
+    }
+    if (series->id >= memory_.size() || memory_[series->id].metric_bytes == 0) return nullptr;
     if (last_series_ != kNoSeries) memory_[last_series_].next = series;
   }
 

@@ -16,6 +16,7 @@
 #include "format/line_scan.h"
 #include "format/line_walk.h"
 #include "format/payload.h"
+#include "format/series_kin.h"
 #include "format/telnet_parser.h"
 
 /// The inside of TelnetParser: telnet_parser.cpp is the hot path, telnet_general.cpp the path for any record.
@@ -103,6 +104,7 @@ class TelnetParser::Work {
     std::uint32_t metric_bytes = 0;
   };
   static constexpr std::uint32_t kNoSeries = 0xFFFFFFFF;
+  static constexpr std::size_t kKeyPadding = 64;  // behind key_, for SeriesKins
 
   const char* predicted_line(const char* line, const char* end, std::size_t offset);
   void general_line(const char* line, const char* end, std::size_t offset);
@@ -135,6 +137,7 @@ class TelnetParser::Work {
   std::unordered_map<std::string_view, Plan*, telnet::HashText> plans_by_signature_;
   std::vector<Plan*> open_plans_;  // with a shape in rows_
   GrowingArray<Memory> memory_;
+  SeriesKins kins_;
   std::uint32_t last_series_ = kNoSeries;
   data::RowSet* rows_ = nullptr;
   std::uint32_t source_ = 0;        // of the chunk at hand

@@ -124,6 +124,7 @@ class Growth {
   Fit plan_columns(const data::Shape& shape, std::span<const std::uint32_t> lengths, Plan& plan,
                    data::Reason& why) const;
   Fit plan_tags(const data::Series& series, Plan& plan, data::Reason& why, Commit commit = Commit::yes) const;
+  static void note_planned(Plan& plan, const data::TagLayout* layout, const std::vector<data::Column>* declared);
   bool settled(TableState& state, const data::Series& series) const;
   void learn_widths(TableState& state, const data::TagLayout& layout) const;
   bool converts(const data::SuperTableRef& table) const noexcept {

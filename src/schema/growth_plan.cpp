@@ -387,6 +387,8 @@ Growth::Fit Growth::plan_tags(const data::Series& series, Plan& plan, Reason& wh
                                series.child->name.text().view())};
     return Fit::no;
   }
+  const auto* const layout = series.tags.layout();
+  if (layout != nullptr && layout == plan.planned_layout && series.tags.within(plan.planned_lengths)) return Fit::yes;
   const auto* const declared = series.child->table->declared ? &series.child->table->declared->tags : nullptr;
   for (const auto& tag : series.tags) {
     const auto key = registry_.tag_key_name(tag.key);
@@ -438,7 +440,27 @@ Growth::Fit Growth::plan_tags(const data::Series& series, Plan& plan, Reason& wh
   if (commit == Commit::no) return Fit::yes;
   std::size_t hint = 0;
   for (const auto& tag : series.tags) Plan::use(plan.used_tags, registry_.tag_key_name(tag.key), hint);
+  note_planned(plan, layout, declared);
   return Fit::yes;
+}
+
+// Series with the same keys come one after the other. Where their values are no longer than the plan has room for, and
+// of the types of its tags, there is nothing to plan.
+void Growth::note_planned(Plan& plan, const data::TagLayout* layout, const std::vector<Column>* declared) {
+  plan.planned_layout = nullptr;
+  plan.planned_lengths.clear();
+  if (layout == nullptr) return;
+  for (const auto& part : layout->parts) {
+    const auto at = plan.next.tag(part.name);
+    if (!at || plan.next.tags[*at].type != part.type) return;
+    const auto width = plan.next.tags[*at].width;
+    const bool is_new = *at >= plan.known_tags && !names(declared, part.name);
+    // What is declared for a value is more than its length, or just that from 1,024 on.
+    plan.planned_lengths.push_back(!data::is_variable(part.type) || part.type == Type::json ? UINT32_MAX
+                                   : is_new && width > 0                                    ? width - 1
+                                                                                            : width);
+  }
+  plan.planned_layout = layout;
 }
 
 // Series with the same keys come one after the other: for them only the lengths of the values are left to look at.

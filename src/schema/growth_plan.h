@@ -38,6 +38,9 @@ struct Growth::Plan {
   std::vector<std::string> used_columns;  // what the chunk's rows give, in order of first appearance
   std::vector<std::string> used_tags;
   bool changed = false;
+  // Tags of this layout, of at most these lengths, were planned.
+  const data::TagLayout* planned_layout = nullptr;
+  std::vector<std::uint32_t> planned_lengths;
   data::Reason frozen;  // not empty: the server refuses to change the table, and why
 
   static bool uses(const std::vector<std::string>& used, std::string_view name) {

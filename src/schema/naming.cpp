@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "base/hash.h"
+#include "base/md5.h"
 #include "data/types.h"
 
 namespace penstock::schema {
@@ -35,12 +36,12 @@ bool key_before(std::string_view a, std::string_view b) noexcept {
 /// The keys of the last series, for most series of an input have the same: their order is worked out once.
 class KeyOrder {
  public:
-  /// Calls `visit(",key=", value)` for the tags in the order in which they are hashed.
+  /// Calls `visit(",key=", index)` for the tags in the order in which they are hashed.
   template <class Visit>
   void for_each(const std::vector<NewSeries::Tag>& tags, const Visit& visit) {
     const auto same = [](const std::string& key, const NewSeries::Tag& tag) { return key == tag.key; };
     if (!std::equal(keys_.begin(), keys_.end(), tags.begin(), tags.end(), same)) learn(tags);
-    for (const auto& [prefix, index] : order_) visit(prefix, tags[index].value);
+    for (const auto& [prefix, index] : order_) visit(prefix, index);
   }
 
  private:
@@ -66,7 +67,7 @@ std::string hashed_name(std::string_view measurement, const std::vector<NewSerie
   thread_local KeyOrder order;
   image = measurement;
   map_dots(image, rules);
-  order.for_each(tags, [](std::string_view prefix, std::string_view value) { image.append(prefix).append(value); });
+  order.for_each(tags, [&](std::string_view lead, std::size_t i) { image.append(lead).append(tags[i].value); });
   return "t_" + md5_hex(image);
 }
 
@@ -121,6 +122,30 @@ std::string child_table_name(std::string_view hashed_measurement, std::vector<Ne
     }
   }
   return hashed_name(hashed_measurement, tags, rules);
+}
+
+SimilarNames::SimilarNames(std::string_view hashed_measurement, const std::vector<NewSeries::Tag>& tags,
+                           const NamingRules& rules)
+    : image_(hashed_measurement) {
+  map_dots(image_, rules);
+  KeyOrder order;
+  order.for_each(tags, [&](std::string_view lead, std::size_t value) {
+    parts_.push_back({std::string(parts_.empty() ? image_ : "").append(lead), value});
+  });
+}
+
+data::TableName SimilarNames::of(const std::string_view* values) {
+  if (parts_.empty()) return data::TableName(md5(image_));
+  std::size_t size = 0;
+  for (const auto& part : parts_) size += part.lead.size() + values[part.value].size();
+  image_.resize(size);
+  char* at = image_.data();
+  for (const auto& part : parts_) {
+    at = std::copy_n(part.lead.data(), part.lead.size(), at);
+    const auto value = values[part.value];
+    at = std::copy_n(value.data(), value.size(), at);
+  }
+  return data::TableName(md5(image_));
 }
 
 }  // namespace penstock::schema

@@ -37,4 +37,26 @@ std::string super_table_name(std::string_view measurement, const NamingRules& ru
 std::string child_table_name(std::string_view hashed_measurement, std::vector<NewSeries::Tag>& tags,
                              const NamingRules& rules);
 
+/// Names of the child tables of series with one measurement and the same keys in the same order: where these stand in
+/// the hashed text is worked out once. One thread at a time.
+class SimilarNames {
+ public:
+  /// Whether `rules` name child tables by MD5 whatever their tags are.
+  [[nodiscard]] static bool apply(const NamingRules& rules) noexcept {
+    return rules.table_name_key.empty() && rules.child_table_delimiter.empty() && rules.child_table_tag.empty();
+  }
+  /// Arguments as of child_table_name(); the values do not matter.
+  SimilarNames(std::string_view hashed_measurement, const std::vector<NewSeries::Tag>& tags, const NamingRules& rules);
+  /// The name for these values, in the order of the tags.
+  [[nodiscard]] data::TableName of(const std::string_view* values);
+
+ private:
+  struct Part {
+    std::string lead;  ///< ",key=", of the first one the measurement before it
+    std::size_t value = 0;
+  };
+  std::vector<Part> parts_;
+  std::string image_;  // scratch; no tags: the measurement
+};
+
 }  // namespace penstock::schema

@@ -106,6 +106,11 @@ Registry::~Registry() {
   static_assert(std::is_trivially_destructible_v<data::Series> && std::is_trivially_destructible_v<data::ChildTable>);
 }
 
+void Registry::prefetch(std::uint64_t hash) const noexcept {
+  const Index* index = index_.load(std::memory_order_acquire);
+  __builtin_prefetch(index->slots() + (static_cast<std::uint32_t>(hash >> 32) & index->mask), 1);
+}
+
 data::Series* Registry::insert(std::uint64_t hash, std::string_view raw, const NewSeries& found) {
   // What can be done before the lock is: the section behind it is a few cache misses long.
   Nursery& nursery = own_nursery();
@@ -113,17 +118,31 @@ data::Series* Registry::insert(std::uint64_t hash, std::string_view raw, const N
   const TagLayout* const layout = layout_of(nursery, raw, found);
   auto* const series = lay_out(nursery, layout, raw, found);
   const data::TableName name(found.child);
-  const auto hash32 = static_cast<std::uint32_t>(hash >> 32);
-  {
-    const Index* index = index_.load(std::memory_order_acquire);
-    __builtin_prefetch(index->slots() + (hash32 & index->mask), 1);
-  }
+  prefetch(hash);
 
   const std::lock_guard lock(mutex_);
   if (auto* known = find(hash, raw)) return known;
   // Whatever throws must leave no series half made: the limits come first.
   if (nursery.table == nullptr || nursery.table->name != found.table) nursery.table = table_locked(found.table);
-  auto* child = child_of(nursery.table, name);
+  return enter(nursery, hash, nursery.table, name, series);
+}
+
+data::Series* Registry::insert(std::uint64_t hash, std::string_view raw, const SimilarSeries& found) {
+  Nursery& nursery = own_nursery();
+  const std::lock_guard own(nursery.mutex);
+  auto* const series = lay_out(nursery, raw, found);
+  prefetch(hash);
+
+  const std::lock_guard lock(mutex_);
+  if (auto* known = find(hash, raw)) return known;
+  return enter(nursery, hash, found.table, found.child, series);
+}
+
+// Enters what was laid out at nursery.at; under the mutex.
+data::Series* Registry::enter(Nursery& nursery, std::uint64_t hash, data::SuperTableRef* table,
+                              const data::TableName& name, data::Series* series) {
+  const auto hash32 = static_cast<std::uint32_t>(hash >> 32);
+  auto* child = child_of(table, name);
   series->child = child;
   series->child_id = child->id;
   series->id = series_count_;
@@ -150,11 +169,7 @@ data::Series* Registry::lay_out(Nursery& nursery, const TagLayout* layout, std::
     if (length >= kLong) bytes += sizeof(std::uint32_t);
     if (layout->parts[i].gap == TagLayout::kApart) bytes += length;
   }
-  bytes = (bytes + kUnit - 1) / kUnit * kUnit;
-  if (static_cast<std::size_t>(nursery.end - nursery.at) < bytes ||
-      static_cast<std::size_t>(nursery.at - nursery.block) >= kUnit << kUnitBits)
-    take_block(nursery, bytes);
-  nursery.pending = bytes;
+  make_room(nursery, bytes);
   char* const text = nursery.at + sizeof(data::Series);  // behind the head: a hit compares it next
   std::copy_n(raw.data(), raw.size(), text);
   char* const lengths = text + raw.size();
@@ -173,6 +188,38 @@ data::Series* Registry::lay_out(Nursery& nursery, const TagLayout* layout, std::
   series->raw = {text, raw.size()};
   series->tags = {layout, lengths};
   return series;
+}
+
+data::Series* Registry::lay_out(Nursery& nursery, std::string_view raw, const SimilarSeries& found) {
+  constexpr std::uint32_t kLong = 255;
+  const auto count = found.layout->parts.size();
+  std::size_t bytes = sizeof(data::Series) + raw.size() + count;
+  for (std::size_t i = 0; i < count; ++i)
+    if (found.lengths[i] >= kLong) bytes += sizeof(std::uint32_t);
+  make_room(nursery, bytes);
+  char* const text = nursery.at + sizeof(data::Series);
+  std::memcpy(text, raw.data(), raw.size());
+  char* at = text + raw.size();
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto length = found.lengths[i];
+    *at++ = static_cast<char>(std::min(length, kLong));
+    if (length < kLong) continue;
+    std::memcpy(at, &length, sizeof length);
+    at += sizeof length;
+  }
+  auto* series = new (nursery.at) data::Series;
+  series->raw = {text, raw.size()};
+  series->tags = {found.layout, text + raw.size()};
+  return series;
+}
+
+// Sees to it that nursery.at has room for a series.
+void Registry::make_room(Nursery& nursery, std::size_t bytes) {
+  bytes = (bytes + kUnit - 1) / kUnit * kUnit;
+  if (static_cast<std::size_t>(nursery.end - nursery.at) < bytes ||
+      static_cast<std::size_t>(nursery.at - nursery.block) >= kUnit << kUnitBits)
+    take_block(nursery, bytes);
+  nursery.pending = bytes;
 }
 
 void Registry::take_block(Nursery& nursery, std::size_t bytes) {

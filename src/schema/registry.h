@@ -28,6 +28,15 @@ struct NewSeries {
   std::vector<Tag> tags;
 };
 
+/// A series with the measurement and the keys of another one, whose values lie in its raw bytes as the layout says:
+/// only their lengths and the name are its own.
+struct SimilarSeries {
+  data::SuperTableRef* table = nullptr;
+  const data::TagLayout* layout = nullptr;  ///< TagList::layout() of the other one; no value kept apart
+  const std::uint32_t* lengths = nullptr;   ///< of the values; they, the gaps and the tail make up the raw bytes
+  data::TableName child;                    ///< a digest
+};
+
 /// All series, child tables and super tables of a run. Any thread.
 /// find() takes no lock, writes nothing and touches only memory that is never moved; insert() takes a mutex, once per
 /// spelling, after the series was laid out in memory of the thread's own.
@@ -55,6 +64,7 @@ class Registry {
   /// Adds a spelling (or returns the one that another thread added meanwhile), with its child and super table.
   /// Throws Error(Errc::limit) when more child tables than allowed would exist; the registry stays usable.
   data::Series* insert(std::uint64_t hash, std::string_view raw, const NewSeries& found);
+  data::Series* insert(std::uint64_t hash, std::string_view raw, const SimilarSeries& found);
 
   /// The super table of that name, made when it is new.
   data::SuperTableRef* table(std::string_view name);
@@ -109,6 +119,11 @@ class Registry {
   const data::TagLayout* layout_of(Nursery& nursery, std::string_view raw, const NewSeries& found);
   const data::TagLayout* keep_layout(data::TagLayout&& layout);
   data::Series* lay_out(Nursery& nursery, const data::TagLayout* layout, std::string_view raw, const NewSeries& found);
+  data::Series* lay_out(Nursery& nursery, std::string_view raw, const SimilarSeries& found);
+  void make_room(Nursery& nursery, std::size_t bytes);
+  void prefetch(std::uint64_t hash) const noexcept;
+  data::Series* enter(Nursery& nursery, std::uint64_t hash, data::SuperTableRef* table, const data::TableName& name,
+                      data::Series* series);
   static void put(Index& index, std::uint64_t slot) noexcept;
   void grow_index();
   std::string_view keep(std::string_view text);

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/md5.h"
 #include "data/row_set.h"
 #include "data/schema.h"
 #include "data/types.h"
@@ -97,6 +98,10 @@ class TableName {
   TableName() = default;
   /// Points to `name` unless it is of that form: `name` must live as long.
   explicit TableName(std::string_view name) noexcept;
+  /// "t_" and the digits of `digest`.
+  explicit TableName(const Md5& digest) noexcept : is_digest_(true) {
+    std::memcpy(bytes_, digest.data(), sizeof bytes_);
+  }
 
   /// The name as text. Views of it live as long as it does.
   class Text {

@@ -412,6 +412,8 @@ TEST(LineKernels, AgreeWithTheirScalarTwins) {
       ASSERT_EQ(find_blank(p), scalar::find_blank(p));
       ASSERT_EQ(find_equals(p), scalar::find_equals(p));
       ASSERT_EQ(find_newline(p), scalar::find_newline(p));
+      ASSERT_EQ(find_plain_end(p), scalar::find_plain_end(p));
+      ASSERT_EQ(find_plain_string_end(p), scalar::find_plain_string_end(p));
       ASSERT_EQ(find_string_end(p), scalar::find_string_end(p));
     }
   }

@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <initializer_list>
+#include <random>
 #include <utility>
 
 namespace penstock::schema {
@@ -100,6 +102,42 @@ TEST(Naming, JoinsTagValuesUnlessTheyAreTooLong) {
   EXPECT_EQ(name_of("m", {{"b", "x"}, {"a", std::string(191, 'y')}}, rules), "x");
   EXPECT_EQ(name_of("m", {{"b", "x"}, {"a", std::string(190, 'y')}}, rules), "x-" + std::string(190, 'y'));
   EXPECT_EQ(name_of("notag", {}, rules), "t_f6dab02ecd8f1ec55e12d92c17dd2db8");
+}
+
+TEST(Naming, OfSimilarSeriesIsThatOfEach) {
+  std::mt19937 random(3);
+  const std::vector<std::string> keys = {"b", "a", "C", "ab", "a.b", "Ab", "_", "键", "aB", "z"};
+  for (int round = 0; round < 300; ++round) {
+    NamingRules rules;
+    rules.dot_to_underscore = round % 2 == 0;
+    ASSERT_TRUE(SimilarNames::apply(rules));
+    const std::string measurement = round % 3 == 0 ? "m.1" : "cpu";
+    std::vector<std::string> values(random() % (keys.size() + 1));
+    std::vector<std::string> order = keys;
+    std::shuffle(order.begin(), order.end(), random);
+    std::vector<NewSeries::Tag> tags;
+    for (std::size_t i = 0; i < values.size(); ++i) tags.push_back({order[i], data::Type::nchar, ""});
+    SimilarNames names(measurement, tags, rules);
+    for (int series = 0; series < 5; ++series) {
+      std::vector<std::string_view> views;
+      for (std::size_t i = 0; i < values.size(); ++i) {
+        values[i].assign(random() % 40, static_cast<char>('a' + random() % 26));
+        views.push_back(tags[i].value = values[i]);
+      }
+      const auto expected = child_table_name(measurement, tags, rules);
+      EXPECT_EQ(std::string(names.of(views.data())), expected);
+      EXPECT_EQ(names.of(views.data()), data::TableName(expected));
+    }
+  }
+  NamingRules other;
+  other.child_table_tag = "t";
+  EXPECT_FALSE(SimilarNames::apply(other));
+  other = {};
+  other.child_table_delimiter = "-";
+  EXPECT_FALSE(SimilarNames::apply(other));
+  other = {};
+  other.table_name_key = "t";
+  EXPECT_FALSE(SimilarNames::apply(other));
 }
 
 }  // namespace

@@ -107,6 +107,45 @@ TEST(Registry, NamesTheFlagWhenThereAreTooManyChildTables) {
   EXPECT_NE(registry.insert(5, "b ", series_of("m", "b")), nullptr);
 }
 
+TEST(Registry, KeepsSimilarSeriesAsItKeepsOthers) {
+  Registry registry;
+  const std::string long_value(300, 'x');
+  std::vector<std::string> raws;
+  std::vector<data::Series*> made;
+  const data::TagLayout* layout = nullptr;
+  for (int i = 0; i < 2000; ++i) {
+    const auto a = i % 7 == 0 ? long_value + std::to_string(i) : std::to_string(i);
+    const auto b = i % 5 == 0 ? std::string(254 + static_cast<std::size_t>(i % 3), 'y') : "b";
+    const auto& raw = raws.emplace_back("m,a=" + a + ",b=" + b);
+    const auto name = fmt::format("t_{:032x}", i);
+    if (layout == nullptr) {
+      NewSeries found;
+      found.table = "m";
+      found.child = name;
+      found.tags = {{"a", data::Type::nchar, std::string_view(raw).substr(4, a.size())},
+                    {"b", data::Type::nchar, std::string_view(raw).substr(7 + a.size())}};
+      made.push_back(registry.insert(hash_bytes(raw), raw, found));
+      layout = made.back()->tags.layout();
+      continue;
+    }
+    const std::uint32_t lengths[] = {static_cast<std::uint32_t>(a.size()), static_cast<std::uint32_t>(b.size())};
+    const SimilarSeries found{made.front()->child->table, layout, lengths, data::TableName(name)};
+    made.push_back(registry.insert(hash_bytes(raw), raw, found));
+    EXPECT_EQ(registry.insert(hash_bytes(raw), raw, found), made.back());
+  }
+  EXPECT_EQ(registry.series_count(), 2000u);
+  EXPECT_EQ(registry.child_count(), 2000u);
+  for (std::size_t i = 0; i < raws.size(); ++i) {
+    const auto* const series = registry.find(hash_bytes(raws[i]), raws[i]);
+    ASSERT_EQ(series, made[i]);
+    EXPECT_EQ(series->raw, raws[i]);
+    EXPECT_EQ(series->child->name, fmt::format("t_{:032x}", i));
+    EXPECT_EQ(series->child->table->name, "m");
+    ASSERT_EQ(series->tags.size(), 2u);
+    EXPECT_EQ("m,a=" + std::string(series->tags[0].value()) + ",b=" + std::string(series->tags[1].value()), raws[i]);
+  }
+}
+
 TEST(Registry, NumbersTablesAndTagKeysOnce) {
   Registry registry;
   auto* table = registry.table("m");
