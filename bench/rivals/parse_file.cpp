@@ -75,7 +75,10 @@ class Pass {
   /// All chunks of the source, which then stays in memory for as long as they do.
   std::vector<io::Chunk> chunks() {
     std::vector<io::Chunk> all;
-    for (io::Chunk chunk; source_.reader->next(chunk, {}); chunk = {}) all.push_back(std::move(chunk));
+    for (io::Chunk chunk; source_.reader->next(chunk, {}); chunk = {}) {
+      chunk.read = {};
+      all.push_back(std::move(chunk));
+    }
     return all;
   }
 
@@ -86,7 +89,7 @@ class Pass {
       Found found;
       for (io::Chunk chunk; next(chunks, chunk);) {
         data::RowSet rows(&budget_);
-        parser->parse(chunk, rows);
+        parser->parse(chunks.empty() ? io::for_one_pass(chunk) : chunk, rows);
         if (!rows.rejects().empty()) throw std::runtime_error(rows.rejects().front().reason.text);
         // What the schema stage does, so that known series take the fast path.
         for (const auto& [series, row] : rows.fresh()) series->set_state(data::Series::State::admitted);

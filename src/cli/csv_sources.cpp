@@ -177,7 +177,7 @@ std::optional<format::CsvSample> CsvSources::look_at_whole_ndjson(const io::Inpu
   try {
     for (io::Chunk chunk; reader->next(chunk, stop);) {
       if (chunk.oversized) continue;
-      transcoder.transcode(chunk.text);
+      transcoder.transcode(io::for_one_pass(chunk).text);
       counted.add_chunk(transcoder.csv());
     }
   } catch (const Error&) {  // NOLINT(bugprone-empty-catch): the load tells of it when it gets there
@@ -290,7 +290,8 @@ std::optional<format::CsvSample> CsvSources::look_at_whole(const io::Input& inpu
         }
       }
       if (chunk.oversized || chunk.broken_quote) continue;
-      auto text = chunk.text;
+      const auto pass = io::for_one_pass(chunk);
+      auto text = pass.text;
       if (chunk.offset < sample.data_begin())
         text.remove_prefix(std::min<std::size_t>(text.size(), sample.data_begin() - chunk.offset));
       part.add_chunk(text);

@@ -18,6 +18,12 @@ struct Chunk {
   std::string_view text;     ///< kPadding readable bytes follow
   /// Mapping or pooled buffer behind `text`; keep a copy for as long as the text is needed.
   std::shared_ptr<const void> owner;
+  /// What for_one_pass() hands on: bytes that the reader has read already, from `begin` in the source's text on.
+  struct Read {
+    std::shared_ptr<const char> bytes;
+    const char* begin = nullptr;
+  };
+  Read read;
   /// `text` is a piece of one record that is longer than the limit: it is no row, only to be written to the rejects.
   bool oversized = false;
   bool oversized_end = false;  ///< the last piece of that record

@@ -5,7 +5,6 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "io/detail/buffer_pool.h"
 #include "io/detail/byte_source.h"
 #include "io/detail/mapping.h"
 #include "io/detail/readers.h"
@@ -56,15 +55,18 @@ std::unique_ptr<Reader> Reader::open(const Input& input, const ReadOptions& opti
 
 bool damaged(const Chunk& chunk) noexcept { return detail::Mapping::damaged_at(chunk.text.data()); }
 
-Chunk for_one_pass(const Chunk& chunk) {
-  Chunk passed = chunk;
-  if (auto buffer = detail::Mapping::read_unseen(chunk.text)) {
-    passed.text = {buffer->data.get(), chunk.text.size()};
-    passed.owner = std::move(buffer);
+Chunk for_one_pass(Chunk& chunk) {
+  auto [bytes, begin] = std::exchange(chunk.read, {});
+  if (bytes == nullptr) {
+    bytes = detail::Mapping::read_unseen(chunk.text);
+    begin = chunk.text.data();
   }
-  return passed;
+  Chunk pass = chunk;
+  if (bytes != nullptr) {
+    pass.text = {bytes.get() + (chunk.text.data() - begin), chunk.text.size()};
+    pass.owner = std::move(bytes);
+  }
+  return pass;
 }
-
-void set_aside(const Chunk& chunk) noexcept { detail::Mapping::drop_mapped(chunk.text); }
 
 }  // namespace penstock::io

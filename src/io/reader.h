@@ -29,7 +29,8 @@ struct ReadOptions {
   /// A pipe that pauses: its whole records are handed out when the oldest byte has waited this long.
   std::chrono::milliseconds linger{200};
   /// What buffers are charged to, from when they are filled until their last owner lets go. May be null. Mapped files
-  /// are not charged: their pages belong to the system, and those of a released chunk are dropped.
+  /// are not charged, but for what for_one_pass() gives: their pages belong to the system, and those of a released
+  /// chunk are dropped.
   MemoryBudget* budget = nullptr;
   /// Compressed data that gives more than this many bytes for each of its own is refused once more than 256 MiB came
   /// out (a "decompression bomb"); 0: any ratio.
@@ -97,16 +98,11 @@ class Reader {
 /// the bytes read may have been zeros instead of data and nothing made of them may be used. The reader's next() throws.
 bool damaged(const Chunk& chunk) noexcept;
 
-/// The chunk for whoever goes over its text once, in order: when that text is one of a mapped file that nobody has
-/// looked at yet, it is read into a buffer, which goes from chunk to chunk and costs half of what it takes to bring the
-/// pages of the file into the process and to take them out again; otherwise the chunk itself. Offsets are the same.
-/// What will be looked at again later (a record that is rejected) is there in the chunk, which must outlive the result.
-/// damaged(chunk), to be asked afterwards, tells whether the text was the source's. Any thread.
-Chunk for_one_pass(const Chunk& chunk);
-
-/// To be called when chunk.text will hardly be read again while it must stay readable: the pages of a mapped file leave
-/// the memory of the process, so that its size does not grow with what waits for a server. They come again when
-/// touched.
-void set_aside(const Chunk& chunk) noexcept;
+/// The chunk for whoever goes over its text once, in order. That of a mapped file is read into a buffer, which goes
+/// from chunk to chunk and costs half of what it takes to bring the pages of the file into the process and to take them
+/// out again; otherwise it is the chunk itself. Offsets are the same. What will be looked at again later (a record that
+/// is rejected) is there in the chunk. damaged(chunk), to be asked afterwards, tells whether the text was the source's.
+/// Once a chunk; any thread.
+Chunk for_one_pass(Chunk& chunk);
 
 }  // namespace penstock::io

@@ -195,16 +195,15 @@ void parse(const RunPlan& plan, Work& work) {
   if (!chunk.chunk.oversized && !chunk.chunk.broken_quote) {
     const report::Busy busy(*plan.counters, report::Stage::parse);
     auto parser = work.parsers->take();
-    // What waits for the server needs the text for rejects only; lines that are forwarded as they are need it all.
-    const bool once = plan.growth != nullptr;
     {
-      const io::Chunk passed = once ? io::for_one_pass(chunk.chunk) : chunk.chunk;
+      // What waits for the server needs the text for rejects only; lines that are forwarded as they are need it all.
+      if (plan.growth == nullptr) chunk.chunk.read = {};
+      const io::Chunk passed = plan.growth != nullptr ? io::for_one_pass(chunk.chunk) : chunk.chunk;
       parser->parse(passed, chunk.rows);
       number_rejects(passed, chunk.rows);
     }
     work.parsers->give_back(std::move(parser));
     leave_out_by_time(plan.selection, chunk.rows);
-    if (once) io::set_aside(chunk.chunk);
     if (io::damaged(chunk.chunk)) {
       work.damaged = true;
     } else if (plan.lanes != nullptr) {

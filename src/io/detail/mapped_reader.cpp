@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "io/detail/buffer_pool.h"
 #include "io/detail/mapping.h"
 #include "io/detail/readers.h"
 
@@ -32,8 +33,9 @@ class MappedReader final : public Reader {
       : file_(file),
         options_(options),
         mapping_(std::make_shared<Mapping>(file)),
+        buffers_(std::make_shared<BufferPool>(options.chunk_bytes, options.budget)),
         cutter_(options.cutting, options.chunk_bytes, options.max_record) {
-    leave_unseen();
+    mapping_->set_buffers(buffers_);
   }
 
   std::string_view peek(std::size_t most, std::stop_token) override {
@@ -53,7 +55,6 @@ class MappedReader final : public Reader {
     options_.cutting = cutting;
     std::destroy_at(&cutter_);
     std::construct_at(&cutter_, cutting, options_.chunk_bytes, options_.max_record);
-    leave_unseen();
   }
 
   void start_at(std::uint64_t offset, std::stop_token) override {
@@ -68,15 +69,14 @@ class MappedReader final : public Reader {
 
   bool next(Chunk& out, std::stop_token stop) override {
     out.owner.reset();
+    out.read = {};
     if (finished_ || stop.stop_requested()) return false;
     skip_mark();
     if (at_ + kFetchBytes / 2 >= fetched_ && fetched_ < size()) {
       mapping_->fetch(std::max(fetched_, at_), kFetchBytes);
       fetched_ = std::max(fetched_, at_) + kFetchBytes;
     }
-    const std::string_view rest = mapping_->text().substr(at_);
-    Cut cut = cut_by_end();
-    if (cut.kind == Cut::Kind::need_more) cut = cutter_.cut(rest, true);
+    const Cut cut = cutter_.looks_at_all() ? cut_by_reading(out) : cut_lines();
     if (mapping_->damaged()) {
       finished_ = true;
       file_->throw_truncated();
@@ -86,7 +86,7 @@ class MappedReader final : public Reader {
       file_->check_unchanged();
       return false;
     }
-    const std::string_view text = rest.substr(0, cut.bytes);
+    const std::string_view text = mapping_->text().substr(at_, cut.bytes);
     out.offset = at_;
     out.text = text;
     out.owner = std::make_shared<const Part>(mapping_, text);
@@ -111,26 +111,41 @@ class MappedReader final : public Reader {
     at_ = skip_byte_order_mark(mapping_->text().substr(0, 4), file_->name());
   }
 
-  // Without a touch of the mapping: a page that comes in has to go out again, which all threads feel.
-  Cut cut_by_end() {
-    if (size() - at_ <= cutter_.chunk_bytes()) return {};
-    char end[4096];
-    const auto bytes = std::min(sizeof end, cutter_.chunk_bytes());
-    std::size_t got = 0;
-    if (!file_->read_at(at_ + cutter_.chunk_bytes() - bytes, end, bytes, got) || got < bytes) return {};
-    return cutter_.cut_by_end({end, bytes});
+  // Lines are cut by a look at the end of each chunk, without a touch of the mapping where that tells: a page that
+  // comes in has to go out again, which all threads feel.
+  Cut cut_lines() {
+    if (size() - at_ > cutter_.chunk_bytes()) {
+      for (const std::size_t most : {std::size_t{4} << 10, sizeof end_}) {
+        const auto bytes = std::min(most, cutter_.chunk_bytes());
+        mapping_->read(at_ + cutter_.chunk_bytes() - bytes, end_, bytes);
+        const Cut cut = cutter_.cut_by_end({end_, bytes});
+        if (cut.kind != Cut::Kind::need_more) return cut;
+      }
+    }
+    return cutter_.cut(mapping_->text().substr(at_), true);
   }
 
-  // Lines are cut by a look at the end of each chunk; the other cuts go over all of the text.
-  void leave_unseen() {
-    mapping_->leave_unseen(
-        cutter_.looks_at_all() ? nullptr : std::make_shared<BufferPool>(options_.chunk_bytes, options_.budget));
+  // The other cuts go over all of the text: who parses the chunk gets the bytes that were read for it.
+  Cut cut_by_reading(Chunk& out) {
+    for (std::size_t window = cutter_.chunk_bytes();;) {
+      const std::size_t left = size() - at_;
+      window = std::min(window, left);
+      auto buffer = buffers_->take_now(window);
+      char* const bytes = buffer->data.get();
+      mapping_->read(at_, bytes, window);
+      const Cut cut = cutter_.cut({bytes, window}, window == left);
+      if (cut.kind == Cut::Kind::records) out.read = {{std::move(buffer), bytes}, mapping_->text().data() + at_};
+      if (cut.kind != Cut::Kind::need_more) return cut;
+      window = cut.bytes;
+    }
   }
 
   std::shared_ptr<RawFile> file_;
   ReadOptions options_;
   std::shared_ptr<Mapping> mapping_;
+  std::shared_ptr<BufferPool> buffers_;
   Cutter cutter_;
+  char end_[std::size_t{64} << 10];
   std::size_t at_ = 0;
   std::size_t fetched_ = 0;
   bool mark_skipped_ = false;

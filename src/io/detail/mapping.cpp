@@ -154,26 +154,21 @@ void Mapping::drop(std::string_view part) const noexcept {
   if (to > from) ::madvise(begin_ + from, to - from, MADV_DONTNEED);
 }
 
-void Mapping::drop_mapped(std::string_view part) noexcept {
-  const Slot* slot = find_slot(reinterpret_cast<std::uintptr_t>(part.data()));
-  if (slot == nullptr) return;
-  const Mapping* mapping = slot->mapping.load(std::memory_order_acquire);
-  if (mapping != nullptr && mapping->buffers_ == nullptr) mapping->drop(part);
+void Mapping::read(std::size_t offset, char* to, std::size_t bytes) const noexcept {
+  std::size_t got = 0;
+  if (file_->read_at(offset, to, bytes, got) && got == bytes) return;
+  slots[slot_].damaged.store(true, std::memory_order_release);
+  std::memset(to + got, 0, bytes - got);
 }
 
-std::shared_ptr<const Buffer> Mapping::read_unseen(std::string_view part) {
-  Slot* slot = find_slot(reinterpret_cast<std::uintptr_t>(part.data()));
+std::shared_ptr<const char> Mapping::read_unseen(std::string_view part) {
+  const Slot* slot = find_slot(reinterpret_cast<std::uintptr_t>(part.data()));
   const Mapping* mapping = slot == nullptr ? nullptr : slot->mapping.load(std::memory_order_acquire);
   if (mapping == nullptr || mapping->buffers_ == nullptr) return nullptr;
   auto buffer = mapping->buffers_->take_now(part.size());
-  std::size_t got = 0;
-  const bool read = mapping->file_->read_at(static_cast<std::uint64_t>(part.data() - mapping->begin_),
-                                            buffer->data.get(), part.size(), got);
-  if (!read || got < part.size()) {
-    slot->damaged.store(true, std::memory_order_release);
-    std::memset(buffer->data.get() + got, 0, part.size() - got);
-  }
-  return buffer;
+  char* const to = buffer->data.get();
+  mapping->read(static_cast<std::size_t>(part.data() - mapping->begin_), to, part.size());
+  return {std::move(buffer), to};
 }
 
 bool Mapping::damaged_at(const char* address) noexcept {

@@ -33,19 +33,17 @@ class Mapping {
   /// Takes the pages that lie wholly within `part` out of this process's memory; they come again when touched.
   void drop(std::string_view part) const noexcept;
 
-  /// Nobody will go over the text in the mapping but in a few places: read_unseen() reads it into buffers of this pool.
-  /// Before other threads know of the mapping; nullptr: the mapping is used, as it is without this call.
-  void leave_unseen(std::shared_ptr<BufferPool> buffers) { buffers_ = std::move(buffers); }
-  /// A buffer with the bytes of `part`, when it lies in a mapping that leave_unseen() was called for; else nullptr.
-  /// What the file has lost meanwhile is zeros, and the mapping damaged, as if it had been read there. Who calls holds
-  /// the mapping.
-  static std::shared_ptr<const Buffer> read_unseen(std::string_view part);
+  /// Copies `bytes` bytes from `offset` on to `to`, without bringing pages in. What the file has lost meanwhile is
+  /// zeros, and the mapping damaged, as if it had been read there.
+  void read(std::size_t offset, char* to, std::size_t bytes) const noexcept;
+  /// Where read_unseen() of this mapping takes its buffers. Before other threads know of the mapping.
+  void set_buffers(std::shared_ptr<BufferPool> buffers) { buffers_ = std::move(buffers); }
+  /// read() of the mapping that `part` lies in, kPadding more bytes may be read; nullptr when it lies in none that has
+  /// buffers. Who calls holds the mapping.
+  static std::shared_ptr<const char> read_unseen(std::string_view part);
 
   /// True when `address` lies in a mapping that is damaged; false when it lies in none.
   static bool damaged_at(const char* address) noexcept;
-  /// drop() of the mapping that `part` lies in; nothing when it lies in none, or in one that is left unseen: its pages
-  /// are not there. Who calls holds the mapping.
-  static void drop_mapped(std::string_view part) noexcept;
 
  private:
   std::shared_ptr<const RawFile> file_;
