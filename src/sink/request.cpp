@@ -86,7 +86,7 @@ std::string insert_statement(const schema::TableVersion& version, Addressing add
 }
 
 RequestPlanner::RequestPlanner(Window& window, const WriteOptions& options)
-    : window_(window), options_(options), order_(options.precision) {
+    : window_(window), options_(options), noted_times_(window.take_times()), order_(options.precision) {
   const auto parts = window.parts();
   mixed_units_ = std::any_of(parts.begin(), parts.end(), [&](const Part& part) {
     return part.chunk->rows.time_unit() != parts.front().chunk->rows.time_unit();
@@ -108,7 +108,9 @@ void RequestPlanner::begin_stretch(const TableRuns& table, const Run& run) {
   // Times that differ only in the source's unit leave the order to the second key.
   const bool by_second_key = table.version->composite_key != schema::kNoSlot && unit != options_.precision;
   if (mixed_units_ || !run.ordered || by_second_key) {
-    at_.distinct = order_.sort(rows.subspan(at_.row, at_.stretch - at_.row), unit, *table.version);
+    const auto length = at_.stretch - at_.row;
+    const auto noted = noted_times_.empty() ? noted_times_ : noted_times_.subspan(run.begin + at_.row, length);
+    at_.distinct = order_.sort(rows.subspan(at_.row, length), noted, unit, *table.version);
   } else {
     const auto coarser = static_cast<std::uint64_t>(UnitChange(unit, options_.precision).parts());
     at_.distinct = window_.least_gap() >= coarser;
@@ -251,7 +253,8 @@ class Ahead {
   Ahead(std::span<const RowRef> all, const RowRef& first)
       : end_(all.data() + all.size()),
         bytes_(std::min(kMostBytes, sizeof(data::Row) + first.shape().columns.size() * sizeof(Slot))) {}
-  void fetch(const RowRef* at) const noexcept {
+  // A call of a function that does nothing but this is taken for one without effect.
+  [[gnu::always_inline]] inline void fetch(const RowRef* at) const noexcept {
     if (end_ - at <= kRows) return;
     const auto* const row = reinterpret_cast<const char*>(at[kRows].row);
     for (std::size_t line = 0; line < bytes_; line += kLine) __builtin_prefetch(row + line);
@@ -259,7 +262,7 @@ class Ahead {
   }
 
  private:
-  static constexpr std::ptrdiff_t kRows = 16;
+  static constexpr std::ptrdiff_t kRows = 32;
   static constexpr std::size_t kLine = 64;
   static constexpr std::size_t kMostBytes = 4 * kLine;  // of longer ones the processor sees what comes next
   const RowRef* end_;

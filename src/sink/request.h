@@ -64,6 +64,7 @@ class RequestPlanner {
   Piece cut(const TableRuns& table, const Run& run, std::uint32_t keys_left, std::size_t& bytes_left) const;
   Window& window_;
   const WriteOptions& options_;
+  const std::span<const std::int64_t> noted_times_;  // of the window's rows as they were grouped, or empty
   RunOrder order_;
   bool mixed_units_ = false;  // the window holds sources whose times have different units
   Place at_;

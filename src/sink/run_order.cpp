@@ -93,7 +93,8 @@ void sort_late(Key* keys, std::size_t count, Key* spare, int levels) noexcept {
 
 }  // namespace
 
-bool RunOrder::sort(std::span<RowRef> rows, data::Precision unit, const schema::TableVersion& version) {
+bool RunOrder::sort(std::span<RowRef> rows, std::span<const std::int64_t> noted, data::Precision unit,
+                    const schema::TableVersion& version) {
   const UnitChange change(unit, precision_);
   const std::size_t count = rows.size();
   times_.resize(count);
@@ -111,18 +112,25 @@ bool RunOrder::sort(std::span<RowRef> rows, data::Precision unit, const schema::
   std::size_t falls = 0;
   std::size_t stays = 0;
   change.with([&](auto to_database) {
-    // The rows of a run lie far apart.
-    constexpr std::size_t kAhead = 16;
     std::int64_t last = INT64_MIN;
-    for (std::size_t i = 0; i < count; ++i) {
-      if (i + kAhead < count) __builtin_prefetch(rows[i + kAhead].row);
-      const std::int64_t time = to_database(rows[i].row->time);
+    const auto take = [&](std::size_t i, std::int64_t own) {
+      const std::int64_t time = to_database(own);
       times_[i] = time;
       least = std::min(least, time);
       most = std::max(most, time);
       falls += time < last;
       stays += time == last;
       last = time;
+    };
+    if (!noted.empty()) {
+      for (std::size_t i = 0; i < count; ++i) take(i, noted[i]);
+      return;
+    }
+    // The rows of a run lie far apart.
+    constexpr std::size_t kAhead = 32;
+    for (std::size_t i = 0; i < count; ++i) {
+      if (i + kAhead < count) __builtin_prefetch(rows[i + kAhead].row);
+      take(i, rows[i].row->time);
     }
   });
   if (falls == 0) return stays == 0;

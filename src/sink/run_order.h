@@ -63,8 +63,10 @@ int compare_composite(const RowRef& a, const RowRef& b, const schema::TableVersi
 class RunOrder {
  public:
   explicit RunOrder(data::Precision precision) : precision_(precision) {}
-  /// `unit` of the times of all `rows`. True if no two of them have the same time in the database's precision.
-  bool sort(std::span<RowRef> rows, data::Precision unit, const schema::TableVersion& version);
+  /// `unit` of the times of all `rows`; `noted`: the times, if they are at hand, else empty. True if no two of them
+  /// have the same time in the database's precision.
+  bool sort(std::span<RowRef> rows, std::span<const std::int64_t> noted, data::Precision unit,
+            const schema::TableVersion& version);
   /// Of the rows sorted last, in their new order and in the database's precision.
   [[nodiscard]] std::span<const std::int64_t> times() const noexcept { return times_; }
 

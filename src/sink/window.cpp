@@ -17,6 +17,9 @@ std::uint32_t Window::new_child(std::uint32_t id) {
 
 namespace {
 
+// Rows that are asked for before their turn: another thread wrote them, some of them long ago.
+constexpr std::size_t kAhead = 32;
+
 // Share of their tables' columns that the rows of a chunk give in the mean.
 double fullness(const ParsedChunk& chunk) {
   constexpr double kLeast = 1.0 / 16;  // very wide tables are not filled by joining
@@ -37,13 +40,13 @@ double fullness(const ParsedChunk& chunk) {
 }  // namespace
 
 void Window::add(Part part) {
-  // The rows were written by another thread, some of them long ago.
-  constexpr std::size_t kAhead = 16;
   const auto before = row_count_;
   const std::size_t count = part.rows.size();
   const auto first = child_of_row_.size();
   child_of_row_.resize(first + count);
   std::uint32_t* const child_of_row = child_of_row_.data() + first;
+  if (notes_times_) times_of_rows_.resize(first + count);
+  std::int64_t* const times = notes_times_ ? times_of_rows_.data() + first : nullptr;
   std::uint64_t gap_below = least_gap_ - 1;
   for (std::size_t i = 0; i < count; ++i) {
     if (i + kAhead < count) __builtin_prefetch(part.rows[i + kAhead]);
@@ -59,6 +62,7 @@ void Window::add(Part part) {
     child_of_row[i] = local;
     auto& child = children_[local];
     const auto time = row.time;
+    if (times != nullptr) times[i] = time;
     // Of a time that does not rise this is huge. One that comes first may look close to the first of all times.
     gap_below = std::min(gap_below, static_cast<std::uint64_t>(time) - static_cast<std::uint64_t>(child.last_time) - 1);
     // The first row of all times is no disorder.
@@ -90,6 +94,7 @@ void Window::make_tables() {
   }
   next_.resize(children_.size());
   std::uint32_t at = 0;
+  std::uint32_t to_sort = 0;
   for (std::size_t t = 0; t < versions_.size(); ++t) {
     if (members[t].empty()) continue;
     auto& table = tables_.emplace_back();
@@ -101,8 +106,11 @@ void Window::make_tables() {
       table.runs.push_back({&registry_.child(child.id), at, at + count, count, child.disordered == 0});
       next_[i] = at;
       at += count;
+      if (child.disordered) to_sort += count;
     }
   }
+  constexpr std::uint32_t kWorthwhile = 8;
+  will_note_times_ = to_sort > at / kWorthwhile;
 }
 
 void Window::make_origins() {
@@ -130,23 +138,37 @@ void Window::group() {
   make_origins();
   grouped_ = row_count_;
   if (rows_.size() < grouped_) rows_.resize(grouped_);
-  const std::uint32_t* child = child_of_row_.data();
-  const RowOrigin* origins = origins_.data();
+  timed_ = notes_times_ ? grouped_ : 0;
+  if (times_.size() < timed_) times_.resize(timed_);
+  const std::uint32_t* const child_of_row = child_of_row_.data();
+  const std::int64_t* const time_of_row = times_of_rows_.data();
   RowRef* const rows = rows_.data();
+  std::int64_t* const times = timed_ > 0 ? times_.data() : nullptr;
   std::uint32_t* const next = next_.data();
+  const RowOrigin* origins = origins_.data();
+  std::size_t first = 0;
   for (const auto& part : parts_) {
-    const auto shapes = part.chunk->rows.shapes().size();
+    const std::size_t count = part.rows.size();
     const auto scatter = [&](auto&& origin_of) {
-      for (const data::Row* row : part.rows) {
-        const auto local = *child++;
-        if (local == kNone) [[unlikely]]
+      for (std::size_t i = 0; i < count; ++i) {
+        const auto child = child_of_row[first + i];
+        if (child == kNone) [[unlikely]]
           continue;
-        rows[next[local]++] = {row, origin_of(*row)};
+        const auto at = next[child]++;
+        rows[at] = {part.rows[i], origin_of(i)};
+        if (times != nullptr) times[at] = time_of_row[first + i];
       }
     };
-    // Rows of one shape need not be looked at again.
-    if (shapes == 1) scatter([=](const data::Row&) { return origins; });
-    else scatter([=](const data::Row& row) { return origins + row.shape; });
+    const auto shapes = part.chunk->rows.shapes().size();
+    if (shapes == 1) {  // rows need not be looked at again
+      scatter([=](std::size_t) { return origins; });
+    } else {
+      scatter([&](std::size_t i) {
+        if (i + kAhead < count) __builtin_prefetch(part.rows[i + kAhead]);
+        return origins + part.rows[i]->shape;
+      });
+    }
+    first += count;
     origins += shapes;
   }
 }
@@ -155,6 +177,9 @@ void Window::clear() {
   for (const auto& child : children_) local_of_[child.id / lanes_] = kNone;
   children_.clear();
   child_of_row_.clear();
+  times_of_rows_.clear();
+  timed_ = 0;
+  notes_times_ = will_note_times_;
   least_gap_ = UINT64_MAX;
   origins_.clear();
   grouped_ = 0;

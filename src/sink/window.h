@@ -4,6 +4,7 @@
 #include <memory>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "data/row_set.h"
@@ -92,6 +93,11 @@ class Window {
   [[nodiscard]] std::span<const RowRef> rows() const noexcept { return {rows_.data(), grouped_}; }
   /// The same for whoever sorts runs: rows may be exchanged within a run.
   [[nodiscard]] std::span<RowRef> rows() noexcept { return {rows_.data(), grouped_}; }
+  /// [rows()] the times of the rows in the order that group() gave them, if they were noted: where rows of the window
+  /// before had to be sorted. Empty otherwise, and when it is called again: they do not follow when rows are exchanged.
+  [[nodiscard]] std::span<const std::int64_t> take_times() noexcept {
+    return {times_.data(), std::exchange(timed_, 0)};
+  }
   /// From a row of any child table to the next of the same, where the time rises: this much at least, in the unit of
   /// the rows. Says nothing where parts have different units.
   [[nodiscard]] std::uint64_t least_gap() const noexcept { return least_gap_; }
@@ -150,6 +156,11 @@ class Window {
   // [rows of all parts in their order] index in children_, or kNone for refused ones: rows are read where they lie,
   // which costs more than all else here, so they are asked once.
   std::vector<std::uint32_t> child_of_row_;
+  bool notes_times_ = false;
+  bool will_note_times_ = false;             // from the next window on
+  std::vector<std::int64_t> times_of_rows_;  // as child_of_row_, if noted
+  std::vector<std::int64_t> times_;          // as rows_, if noted; timed_ of them
+  std::size_t timed_ = 0;
   std::uint64_t least_gap_ = UINT64_MAX;
   std::vector<RowOrigin> origins_;   // of the parts one after the other, by shape
   std::vector<std::uint32_t> next_;  // [children_] while they are sorted: where the next row goes

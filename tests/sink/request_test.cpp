@@ -185,11 +185,22 @@ TEST(Window, PassesOverRowsThatTheSchemaStageRefused) {
   run.chunk({{"a", 1, {whole("f", 1)}}});
   const auto chunk = run.chunk({{"a", 2, {whole("f", 1)}}, {"a", 3, {real("f", 1)}}, {"a", 4, {whole("f", 1)}}});
   ASSERT_EQ(chunk->rows.rejects().size(), 1u);
+  const auto falling = run.chunk({{"a", 2, {whole("f", 1)}}, {"a", 1, {whole("f", 1)}}});
   Window window(run.registry, 1);
-  window.add(TestRun::part(chunk));
-  window.group();
-  ASSERT_EQ(window.rows().size(), 2u);
-  EXPECT_EQ(window.rows()[1].row->time, 4);
+  for (const bool noted : {false, true}) {
+    window.add(TestRun::part(chunk));
+    window.group();
+    ASSERT_EQ(window.rows().size(), 2u);
+    EXPECT_EQ(window.rows()[1].row->time, 4);
+    const auto times = window.take_times();
+    EXPECT_EQ(std::vector(times.begin(), times.end()),
+              noted ? std::vector<std::int64_t>({2, 4}) : std::vector<std::int64_t>());
+    EXPECT_TRUE(window.take_times().empty());
+    window.clear();
+    window.add(TestRun::part(falling));
+    window.group();
+    window.clear();
+  }
 }
 
 TEST(RequestBuilder, WritesWhatRowByRowInsertionWouldStore) {
@@ -204,6 +215,12 @@ TEST(RequestBuilder, WritesWhatRowByRowInsertionWouldStore) {
     Window window(run.registry, 1);
     Store expected, got;
     std::size_t total = 0;
+    if (round % 3 == 0) {  // a window whose rows had to be sorted: the next one notes the times
+      window.add(TestRun::part(
+          run.chunk({{"c0", 2, {whole("i", 0)}, "m", {{"t", "c0"}}}, {"c0", 1, {whole("i", 0)}, "m", {{"t", "c0"}}}})));
+      window.group();
+      window.clear();
+    }
     const std::int64_t times = round % 2 == 0 ? 100 : 5'000'000;  // many equal keys, or equal by precision only
     for (int c = 0; c < 5; ++c) {
       const auto rows = random_rows(random, 40, 6, times);
