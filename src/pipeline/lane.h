@@ -25,7 +25,7 @@ struct LaneOptions {
   std::chrono::milliseconds linger{5'000};  ///< a window whose oldest row is older closes when the lane is idle
   std::size_t max_window_bytes = 0;         ///< this lane's share of the memory
   std::size_t first_window_rows = 20'000;   ///< the first window is one request, so that the server starts at once;
-                                            ///< each later one is four times as large, or what came meanwhile, up to
+                                            ///< each later one is eight times as large, or what came meanwhile, up to
   std::size_t min_window_rows = 50'000;     ///< this many rows, or
   std::size_t rows_per_child = 400;         ///< this many per child table in the mean, whichever is more
 };
