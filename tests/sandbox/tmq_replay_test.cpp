@@ -2,15 +2,13 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <functional>
-#include <iostream>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "sandbox/replay_tally.h"
 #include "sandbox/server.h"
 #include "sandbox/ws_test_client.h"
 #include "wire/block.h"
@@ -24,11 +22,6 @@ namespace penstock::test {
 namespace {
 
 using Json = nlohmann::json;
-
-std::filesystem::path records() {
-  const char* root = std::getenv("PENSTOCK_CONFORMANCE");
-  return std::filesystem::path(root != nullptr ? root : "../shared/conformance") / "wire";
-}
 
 /// Waits of the recorder that nothing depends on: an empty poll ends when they do.
 constexpr int kBlockingMs = 30;
@@ -66,14 +59,9 @@ class Places {
   std::vector<std::pair<std::int64_t, std::int64_t>> offsets_;
 };
 
-class TmqReplay {
+class TmqReplay : public ReplayTally {
  public:
   explicit TmqReplay(std::uint16_t port) : port_(port) {}
-
-  int same = 0;
-  int same_code = 0;  ///< an error with the same code and another text, or with more members
-  int total = 0;
-  std::vector<std::string> differences;
 
   void run(const std::vector<Json>& lines) {
     // A recorded client may go without a word, and then its group is free.
@@ -144,11 +132,11 @@ class TmqReplay {
       return;
     }
     if (kind == "pong") return;  // its place among the answers never counts
-    ++total;
+    ++total_;
     auto got = peer.receive();
     while (got && got->opcode == WsTestClient::kPong) got = peer.receive();
     if (kind == "eof") {
-      if (!got && peer.ended()) ++same;
+      if (!got && peer.ended()) ++same_;
       else differ("the end of the connection", got ? got->payload : "(nothing)");
       return;
     }
@@ -162,18 +150,18 @@ class TmqReplay {
     std::string why;
     if (got->opcode == WsTestClient::kText && kind == "text") {
       const int verdict = compare_text(Json::parse(recorded), Json::parse(got->payload, nullptr, false), why);
-      same += verdict == 2;
-      same_code += verdict == 1;
+      same_ += verdict == 2;
+      same_code_ += verdict == 1;
       if (verdict != 2 && (verdict == 0 || std::getenv("PENSTOCK_REPLAY_TEXTS") != nullptr))
         differ(recorded, got->payload + "  [" + why + "]");
       return;
     }
     if (got->opcode == WsTestClient::kBinary && kind == "binary") {
-      if (subscription ? compare_answer(recorded, got->payload, why) : compare_result(recorded, got->payload)) ++same;
+      if (subscription ? compare_answer(recorded, got->payload, why) : compare_result(recorded, got->payload)) ++same_;
       else differ(to_hex(recorded).substr(0, 700), to_hex(got->payload).substr(0, 700) + "  [" + why + "]");
       return;
     }
-    if (line.value("hex", "") == to_hex(got->payload)) ++same;
+    if (line.value("hex", "") == to_hex(got->payload)) ++same_;
     else differ(recorded, got->payload);
   }
 
@@ -279,15 +267,10 @@ class TmqReplay {
     return a == b;
   }
 
-  void differ(const std::string& recorded, const std::string& got) {
-    differences.push_back(note_.substr(0, 100) + "\n  asked    " + asked_ + "\n  recorded " + recorded.substr(0, 1200) +
-                          "\n  sandbox  " + got.substr(0, 1200));
-  }
-
   std::uint16_t port_;
   std::map<int, std::unique_ptr<WsTestClient>> clients_;
   Places places_;
-  std::string note_, asked_, action_;
+  std::string action_;
 };
 
 struct Case {
@@ -300,25 +283,12 @@ void PrintTo(const Case& value, std::ostream* out) { *out << value.file; }
 class TmqReplayTest : public testing::TestWithParam<Case> {};
 
 TEST_P(TmqReplayTest, AgreesWithTheRecord) {
-  const auto path = records() / (std::string(GetParam().file) + ".jsonl");
-  if (!std::filesystem::exists(path)) GTEST_SKIP() << "no record " << path;
-  std::vector<Json> lines;
-  std::ifstream in(path);
-  for (std::string line; std::getline(in, line);) lines.push_back(Json::parse(line));
-
+  const auto lines = wire_record(GetParam().file);
+  if (!lines) GTEST_SKIP() << "no record " << GetParam().file;
   sandbox::Server server({});
   TmqReplay replay(server.port());
-  replay.run(lines);
-  std::cout << GetParam().file << ": " << replay.same + replay.same_code << " of " << replay.total;
-  if (replay.same_code > 0) std::cout << " (" << replay.same_code << " of them by code only)";
-  std::cout << '\n';
-  const bool all = std::getenv("PENSTOCK_REPLAY_ALL") != nullptr;
-  const std::size_t shown = all ? replay.differences.size() : std::min<std::size_t>(replay.differences.size(), 3);
-  for (std::size_t i = 0; i < shown; ++i) std::cout << "- " << replay.differences[i] << '\n';
-  if (shown < replay.differences.size()) std::cout << "… (PENSTOCK_REPLAY_ALL=1 shows all)\n";
-  RecordProperty("agree", replay.same + replay.same_code);
-  RecordProperty("recorded", replay.total);
-  EXPECT_GE(replay.same + replay.same_code, GetParam().floor);
+  replay.run(*lines);
+  replay.report(GetParam().file, GetParam().floor);
 }
 
 // What is missing and why: a poll right behind a seek gives the rows at once, where the official clients of the real

@@ -3,14 +3,12 @@
 #include <algorithm>
 #include <cstdlib>
 #include <deque>
-#include <filesystem>
-#include <fstream>
-#include <iostream>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "sandbox/replay_tally.h"
 #include "sandbox/server.h"
 #include "sandbox/ws_test_client.h"
 #include "wire/block.h"
@@ -22,11 +20,6 @@ namespace penstock::test {
 namespace {
 
 using Json = nlohmann::json;
-
-std::filesystem::path wire_records() {
-  const char* root = std::getenv("PENSTOCK_CONFORMANCE");
-  return std::filesystem::path(root != nullptr ? root : "../shared/conformance") / "wire";
-}
 
 /// Removes what stands between `before` and the next character of `until`, wherever it occurs.
 void blank(std::string& text, std::string_view before, std::string_view until) {
@@ -127,17 +120,12 @@ std::string request_label(const Json& line) {
   return label;
 }
 
-class Replay {
+class Replay : public ReplayTally {
  public:
   explicit Replay(std::uint16_t port) : port_(port) {}
 
   /// Only checks that the server answers or ends each connection: for records of what crashed the real one.
   bool only_alive = false;
-  int same = 0;
-  int same_code = 0;
-  int total = 0;
-  std::vector<std::string> differences;
-
   void run(const std::vector<Json>& lines) {
     for (std::size_t i = 0; i < lines.size(); ++i) {
       const Json& line = lines[i];
@@ -255,24 +243,24 @@ class Replay {
     if (kind == "none") return;  // an answer where none belongs would stand in the place of the next one
     auto* const connected = client(line);
     if (connected == nullptr) {
-      ++total;
+      ++total_;
       return;
     }
     auto& peer = *connected;
     const auto got = only_alive || crashed ? peer.receive() : receive(line["conn"].get<int>(), peer, kind);
     if (only_alive || crashed) {
-      ++total;
+      ++total_;
       if (got || peer.ended()) {
-        ++same;
+        ++same_;
       } else {
         differ("no answer in time", "");
       }
       return;
     }
-    ++total;
+    ++total_;
     if (kind == "eof") {
       if (!got && peer.ended()) {
-        ++same;
+        ++same_;
       } else {
         differ("the end of the connection", got ? got->payload : "(nothing)");
       }
@@ -299,8 +287,8 @@ class Replay {
                 : kind == "binary" ? compare_binary(recorded, got->payload, detail)
                                    : (recorded == got->payload ? Verdict::same : Verdict::differs);
     }
-    if (verdict == Verdict::same) ++same;
-    if (verdict == Verdict::same_code) ++same_code;
+    if (verdict == Verdict::same) ++same_;
+    if (verdict == Verdict::same_code) ++same_code_;
     if (verdict == Verdict::differs || (verdict == Verdict::same_code && std::getenv("PENSTOCK_REPLAY_TEXTS"))) {
       differ(is_text          ? recorded
              : detail.empty() ? to_hex(recorded).substr(0, 400)
@@ -354,7 +342,7 @@ class Replay {
   }
 
   void compare_http(const Json& recorded, const HttpReply& got) {
-    ++total;
+    ++total_;
     const std::string body =
         recorded.contains("body_hex") ? from_hex(recorded["body_hex"].get<std::string>()) : recorded.value("body", "");
     std::string problem;
@@ -381,25 +369,18 @@ class Replay {
       verdict =
           coded && a["code"] == b["code"] && engine_code(a) == engine_code(b) ? Verdict::same_code : Verdict::differs;
     }
-    if (verdict == Verdict::same) ++same;
-    if (verdict == Verdict::same_code) ++same_code;
+    if (verdict == Verdict::same) ++same_;
+    if (verdict == Verdict::same_code) ++same_code_;
     if (verdict == Verdict::differs || (verdict == Verdict::same_code && std::getenv("PENSTOCK_REPLAY_TEXTS"))) {
       differ(std::to_string(recorded["status"].get<int>()) + problem + " " + body,
              std::to_string(got.status) + " " + got.body);
     }
   }
 
-  void differ(const std::string& recorded, const std::string& got) {
-    differences.push_back(note_.substr(0, 100) + "\n  asked    " + asked_ + "\n  recorded " + recorded.substr(0, 1600) +
-                          "\n  sandbox  " + got.substr(0, 1600));
-  }
-
   std::uint16_t port_;
   std::map<int, std::unique_ptr<WsTestClient>> clients_;
   std::map<int, std::deque<WsTestClient::Message>> early_;             ///< came before what was recorded before them
   std::map<std::pair<int, std::uint64_t>, std::uint64_t> result_ids_;  ///< (connection, recorded id) → the sandbox's
-  std::string note_;
-  std::string asked_;
 };
 
 struct Case {
@@ -413,31 +394,15 @@ void PrintTo(const Case& value, std::ostream* out) { *out << value.file; }
 class WireReplay : public testing::TestWithParam<Case> {};
 
 TEST_P(WireReplay, AgreesWithTheRecord) {
-  const auto path = wire_records() / (std::string(GetParam().file) + ".jsonl");
-  if (!std::filesystem::exists(path)) GTEST_SKIP() << "no record " << path;
-  std::vector<Json> lines;
-  std::ifstream in(path);
-  for (std::string line; std::getline(in, line);) lines.push_back(Json::parse(line));
-
+  const auto lines = wire_record(GetParam().file);
+  if (!lines) GTEST_SKIP() << "no record " << GetParam().file;
   sandbox::Server::Options options;
   options.stmt2_bind_exec = GetParam().bind_exec;
   sandbox::Server server(options);
   Replay replay(server.port());
   replay.only_alive = GetParam().floor < 0;
-  replay.run(lines);
-  std::cout << GetParam().file << ": " << replay.same + replay.same_code << " of " << replay.total;
-  if (replay.same_code > 0) std::cout << " (" << replay.same_code << " of them by code only)";
-  std::cout << '\n';
-  const bool all = std::getenv("PENSTOCK_REPLAY_ALL") != nullptr;
-  const std::size_t shown = all ? replay.differences.size() : std::min<std::size_t>(replay.differences.size(), 3);
-  for (std::size_t i = 0; i < shown; ++i) std::cout << "- " << replay.differences[i] << '\n';
-  if (shown < replay.differences.size()) std::cout << "… (PENSTOCK_REPLAY_ALL=1 shows all)\n";
-  RecordProperty("agree", replay.same + replay.same_code);
-  RecordProperty("recorded", replay.total);
-  EXPECT_GE(replay.same + replay.same_code, GetParam().floor);
-  if (replay.only_alive) {
-    EXPECT_EQ(replay.same, replay.total);
-  }
+  replay.run(*lines);
+  replay.report(GetParam().file, replay.only_alive ? replay.total() : GetParam().floor);
 }
 
 // What is missing and why: the later adapter's

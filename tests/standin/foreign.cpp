@@ -21,18 +21,22 @@ Outcome run(const std::string& command) {
 
 std::string shell_quoted(const std::filesystem::path& path) { return "'" + path.string() + "'"; }
 
-std::string library_environment() {
-  std::string text =
-      "LD_LIBRARY_PATH=" + shell_quoted(std::filesystem::path(PENSTOCK_STANDIN_LIBRARY).parent_path()) + " ";
-#if defined(__SANITIZE_ADDRESS__)
-  const auto library = [](const std::string& name) { return "$(" PENSTOCK_CXX " -print-file-name=" + name + ")"; };
-  text += "LD_PRELOAD=\"" + library("libasan.so") + " " + library("libstdc++.so") + "\" ASAN_OPTIONS=detect_leaks=0 ";
-#endif
-  return text;
-}
-
 std::filesystem::path beside_the_program(const char* name) {
   return std::filesystem::read_symlink("/proc/self/exe").parent_path() / name;
+}
+
+PythonPackages python_packages(const std::string& names) {
+  if (run("python3 -c 'import sys; sys.exit(sys.version_info < (3, 8))'").status != 0) return {{}, "no python3"};
+  const auto folder = beside_the_program("python-clients");
+  if (!std::filesystem::exists(folder)) {
+    const auto fresh = folder.string() + ".new";
+    std::filesystem::remove_all(fresh);
+    const auto install = run("timeout 120 python3 -m pip install --quiet --disable-pip-version-check --target " +
+                             shell_quoted(fresh) + " " + names);
+    if (install.status != 0) return {{}, names + " cannot be installed: " + install.output};
+    std::filesystem::rename(fresh, folder);
+  }
+  return {folder, {}};
 }
 
 }  // namespace penstock::test

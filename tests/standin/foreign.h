@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <string>
 
-/// Running programs of others over the stand-in library.
+/// Running the clients that others wrote, as they are.
 namespace penstock::test {
 
 struct Outcome {
@@ -16,10 +16,14 @@ Outcome run(const std::string& command);
 
 std::string shell_quoted(const std::filesystem::path& path);
 
-/// "NAME=value …" for a program that loads the library. A sanitizer's library must come first in a program that was
-/// built without it, and finds what throws exceptions only when that is there from the start.
-std::string library_environment();
-
 std::filesystem::path beside_the_program(const char* name);
+
+struct PythonPackages {
+  std::filesystem::path folder;  ///< for PYTHONPATH
+  std::string missing;           ///< why there are none: no python3, pip or registry; empty when they are there
+};
+
+/// Packages from PyPI ("taospy==2.8.10 …"), installed once, beside the test program.
+PythonPackages python_packages(const std::string& names);
 
 }  // namespace penstock::test

@@ -5,6 +5,7 @@
 
 #include "sandbox/server.h"
 #include "standin/foreign.h"
+#include "standin/library_environment.h"
 
 /// TDengine's own Rust client from crates.io, unmodified: over WebSocket against the sandbox's server, and over the
 /// stand-in library. Its build takes a minute or two and is kept beside the test program; without cargo or a registry
