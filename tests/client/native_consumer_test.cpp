@@ -6,6 +6,7 @@
 #include "client/connection.h"
 #include "client/consumer.h"
 #include "client/native_fixture.h"
+#include "client/thrown.h"
 #include "wire/block.h"
 
 /// Subscriptions over TDengine's own library.
@@ -56,25 +57,6 @@ class NativeConsumers : public SandboxTest {
     return out;
   }
 };
-
-template <class Call>
-std::string thrown(Call&& call) {
-  try {
-    call();
-    return "nothing";
-  } catch (const InterfaceError& error) {
-    return std::string("InterfaceError ") + error.what();
-  } catch (const ConnectionError& error) {
-    return std::string("ConnectionError ") + error.what();
-  } catch (const TmqError& error) {
-    return std::string("TmqError ") + error.what();
-  } catch (const Error& error) {
-    return std::string("Error ") + error.what();
-  }
-}
-
-#define EXPECT_HAS(text, part) \
-  EXPECT_NE(std::string(text).find(part), std::string::npos) << "'" << part << "' is not in: " << (text)
 
 TEST_F(NativeConsumers, NeedASubscription) {
   auto consumer = open();

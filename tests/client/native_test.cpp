@@ -11,6 +11,7 @@
 #include "client/connection.h"
 #include "client/consumer.h"
 #include "client/native_fixture.h"
+#include "client/thrown.h"
 #include "wire/block.h"
 #include "wire/schemaless.h"
 #include "wire/stmt2.h"
@@ -24,28 +25,6 @@ using wire::LineProtocol;
 using wire::Stmt2Encoder;
 
 constexpr std::int64_t kT0 = 1'700'000'000'000;
-
-// Class and text of what is thrown.
-template <class Call>
-std::string thrown(Call&& call) {
-  try {
-    call();
-    return "nothing";
-  } catch (const InterfaceError& error) {
-    return std::string("InterfaceError ") + error.what();
-  } catch (const ConnectionError& error) {
-    return std::string("ConnectionError ") + error.what();
-  } catch (const SchemalessError& error) {
-    return std::string("SchemalessError ") + error.what();
-  } catch (const StatementError& error) {
-    return std::string("StatementError ") + error.what();
-  } catch (const Error& error) {
-    return std::string("Error ") + error.what();
-  }
-}
-
-#define EXPECT_HAS(text, part) \
-  EXPECT_NE(std::string(text).find(part), std::string::npos) << "'" << part << "' is not in: " << (text)
 
 class Native : public SandboxTest {
  protected:

@@ -1,12 +1,12 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
-#include <zlib.h>
 
 #include <chrono>
 #include <filesystem>
 #include <stop_token>
 
+#include "base/gzip.h"
 #include "client/connection.h"
 #include "client/http_script.h"
 #include "client/rows.h"
@@ -20,33 +20,7 @@ using namespace std::chrono_literals;
 
 const std::string kOne = result(R"(["v","INT",4])", "[1]", 1);
 
-std::string gunzip(const std::string& bytes) {
-  z_stream stream{};
-  inflateInit2(&stream, 15 + 16);
-  std::string out(1 << 20, '\0');
-  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
-  stream.avail_in = static_cast<uInt>(bytes.size());
-  stream.next_out = reinterpret_cast<Bytef*>(out.data());
-  stream.avail_out = static_cast<uInt>(out.size());
-  inflate(&stream, Z_FINISH);
-  out.resize(stream.total_out);
-  inflateEnd(&stream);
-  return out;
-}
-
-std::string gzipped(std::string_view text) {
-  z_stream stream{};
-  deflateInit2(&stream, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY);
-  std::string out(text.size() + 1000, '\0');
-  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
-  stream.avail_in = static_cast<uInt>(text.size());
-  stream.next_out = reinterpret_cast<Bytef*>(out.data());
-  stream.avail_out = static_cast<uInt>(out.size());
-  deflate(&stream, Z_FINISH);
-  out.resize(stream.total_out);
-  deflateEnd(&stream);
-  return out;
-}
+using test::gunzip;
 
 // Logs connections in and gives other requests to `next`.
 ScriptedServer::Script after_login(std::function<void(Peer&, const HttpRequest&)> next) {
@@ -310,7 +284,7 @@ TEST(Rest, CompressesBothWaysWhenAsked) {
       if (request.header("Content-Encoding") == "gzip") request.body = gunzip(request.body);
       if (answer_login(peer, request)) continue;
       if (request.body != sql) throw std::runtime_error("another statement");
-      reply(peer, 200, gzipped(kOne), kJson, "Content-Encoding: gzip\r\n");
+      reply(peer, 200, test::gzip(kOne), kJson, "Content-Encoding: gzip\r\n");
     }
   });
   {

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/gzip.h"
 #include "io/reader.h"
 
 namespace penstock::io::test {
@@ -28,7 +29,7 @@ class TemporaryDirectory {
 Input input_of(const std::string& path);
 
 std::string zstd(std::string_view text, bool checksum = true);
-std::string gzip(std::string_view text);
+using penstock::test::gzip;
 std::string lz4(std::string_view text);
 
 /// A record as the chunks gave it.
