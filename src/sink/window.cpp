@@ -109,8 +109,10 @@ void Window::make_tables() {
       if (child.disordered) to_sort += count;
     }
   }
+  // Of small rows several come with one cache line, and the notes would take as much memory as they.
   constexpr std::uint32_t kWorthwhile = 8;
-  will_note_times_ = to_sort > at / kWorthwhile;
+  constexpr std::size_t kLargeRow = 64;
+  will_note_times_ = to_sort > at / kWorthwhile && bytes_ >= kLargeRow * at;
 }
 
 void Window::make_origins() {
