@@ -39,12 +39,13 @@ bool SeriesKin::can_be_of(const data::Series& series, SeriesSyntax syntax, const
       series.child->table->name.size() == kHashedName || !series.child->name.is_digest() ||
       series.raw.find('\\') != std::string_view::npos)
     return false;
+  const auto text_type = syntax == SeriesSyntax::json ? data::Type::varchar : data::Type::nchar;
   // The layout may have found a value in another place that looks the same.
   const char* at = series.raw.data();
   const char* const end = at + series.raw.size();
   for (std::size_t i = 0; i < layout->parts.size(); ++i) {
     const auto& part = layout->parts[i];
-    if (part.gap == data::TagLayout::kApart || part.type != data::Type::nchar) return false;
+    if (part.gap == data::TagLayout::kApart || part.type != text_type) return false;
     const auto& tag = series.tags[i];
     if (!names_key({at, static_cast<std::size_t>(tag.bytes - at)}, part.name, syntax)) return false;
     at = tag.bytes + tag.length;

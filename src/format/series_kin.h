@@ -29,8 +29,9 @@ class SeriesKin {
   SeriesKin(const data::Series& series, SeriesSyntax syntax, std::string_view hashed_measurement,
             const std::vector<schema::NewSeries::Tag>& tags, const schema::NamingRules& rules);
 
-  /// Whether these raw bytes, behind which 64 more can be read, are of such a series. Values with bytes that have a
-  /// meaning somewhere, that are not ASCII, or that are very long are left to the general path.
+  /// Whether these raw bytes are of such a series. Behind them a control byte stands (or, but in JSON, a blank), and 64
+  /// bytes can be read. Values with bytes that have a meaning somewhere, that are not ASCII, or that are very long are
+  /// left to the general path.
   bool read(std::string_view raw) noexcept;
   /// After read(): what the registry needs.
   [[nodiscard]] schema::SimilarSeries found() { return {table_, layout_, lengths_.data(), names_.of(values_.data())}; }

@@ -94,6 +94,53 @@ std::string new_series_text(unsigned seed, int lines) {
   return text;
 }
 
+TEST(SeriesKin, IsMadeOfTheOrdinarySeriesOfEachFormat) {
+  struct Case {
+    SeriesSyntax syntax;
+    const char* text;
+    const char* similar;  // raw
+    const char* other;    // raw
+  };
+  const std::string json("\xFFj\3\0\0\0\"m\"", 9);
+  const std::string similar = json + R"({"host":"b","rack":"17"})", other = json + R"({"host":"b","rack":"17" })";
+  for (const auto& [syntax, text, like, unlike] :
+       {Case{SeriesSyntax::line, "m,host=a,rack=2 f=1 5\n", "m,host=b,rack=17", "m,host=b,rack=1\\ 7"},
+        Case{SeriesSyntax::telnet, "m 1626006833 1 host=a rack=2\n", "m\nhost=b rack=17", "m\nhost=b  rack=17"},
+        Case{SeriesSyntax::json, R"({"metric":"m","timestamp":1626006833,"value":1,"tags":{"host":"a","rack":"2"}})",
+             nullptr, nullptr}}) {
+    schema::Registry registry;
+    data::RowSet rows;
+    const auto chunk = padded_chunk(text);
+    if (syntax == SeriesSyntax::line) LineParser(registry).parse(chunk, rows);
+    if (syntax == SeriesSyntax::telnet) TelnetParser(registry).parse(chunk, rows);
+    if (syntax == SeriesSyntax::json) JsonParser(registry).parse(chunk, rows);
+    ASSERT_EQ(rows.fresh().size(), 1u);
+    const auto& series = *rows.fresh()[0].series;
+    ASSERT_TRUE(SeriesKin::can_be_of(series, syntax, {})) << text;
+    std::vector<schema::NewSeries::Tag> tags;
+    for (const auto& tag : series.tags) tags.push_back({registry.tag_key_name(tag.key), tag.type, tag.value()});
+    SeriesKin kin(series, syntax, "m", tags, {});
+    const auto read = [&](std::string raw) {
+      raw += '\n';
+      const auto padded = padded_chunk(raw);
+      return kin.read(padded.text.substr(0, raw.size() - 1));
+    };
+    const std::string good = like == nullptr ? similar : like;
+    EXPECT_FALSE(read(unlike == nullptr ? other : unlike));
+    EXPECT_FALSE(read(good.substr(0, good.size() - 3)));
+    const auto padded = padded_chunk(good + "\n");
+    ASSERT_TRUE(kin.read(padded.text.substr(0, good.size()))) << text;
+    const auto found = kin.found();
+    EXPECT_EQ(found.table, series.child->table);
+    EXPECT_EQ(found.layout, series.tags.layout());
+    EXPECT_EQ(found.lengths[0], 1u);
+    EXPECT_EQ(found.lengths[1], 2u);
+    tags[0].value = "b";
+    tags[1].value = "17";
+    EXPECT_EQ(found.child, std::string_view(schema::child_table_name("m", tags, {})));
+  }
+}
+
 TEST(SeriesKin, FindsWhatTheGeneralPathFinds) {
   std::size_t fresh = 0;
   for (unsigned seed = 0; seed < 80; ++seed) {
