@@ -66,6 +66,7 @@ struct Measured {
   struct Pipeline {
     unsigned threads = 1;
     std::vector<BenchResult> runs;
+    std::vector<double> unshared;  // what so many threads gain that share nothing, beside each run
     [[nodiscard]] double seconds() const {
       std::vector<double> all;
       for (const auto& run : runs) all.push_back(run.seconds());
@@ -131,7 +132,9 @@ class BenchParse {
         auto one = load(pipeline->threads, stop);
         if (stop.stop_requested()) break;
         if (one.error) std::rethrow_exception(one.error);
-        if (round > 0) pipeline->runs.push_back(std::move(one));
+        if (round == 0) continue;
+        pipeline->runs.push_back(std::move(one));
+        pipeline->unshared.push_back(pipeline->threads > 1 ? unshared_speed_up(pipeline->threads) : 1);
       }
     }
     if (stop.stop_requested()) {
@@ -202,7 +205,9 @@ class BenchParse {
       out += fmt::format("  {:<8}  {:>8.2f}  {:>10.2f}  {:>8.1f}   {:.0f} % of {:.0f} / (sum of the stages)",
                          pipeline.threads, bytes / seconds / 1e9, rows / seconds / 1e6, seconds / rows * 1e9,
                          share_of_stages(pipeline) * 100, cores(pipeline.threads));
-      if (&pipeline != &single) out += fmt::format("; {:.2f} times one thread", single.seconds() / seconds);
+      if (&pipeline != &single)
+        out += fmt::format("; {:.2f} times one thread\n{:47}(threads that only add numbers: {:.2f} times)",
+                           single.seconds() / seconds, "", median(pipeline.unshared));
       out += '\n';
     }
     return out;
@@ -246,6 +251,7 @@ class BenchParse {
       rates(one, pipeline.seconds());
       one["share_of_stages"] = share_of_stages(pipeline);
       one["speed_up"] = measured_.pipelines.front().seconds() / pipeline.seconds();
+      one["unshared_speed_up"] = median(pipeline.unshared);
       std::vector<double> cpu;
       for (const auto& run : pipeline.runs) {
         one["rounds"].push_back(run.seconds());

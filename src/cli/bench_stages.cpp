@@ -1,9 +1,11 @@
 #include "cli/bench_stages.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstring>
 #include <memory>
+#include <thread>
 #include <vector>
 
 #include "base/error.h"
@@ -148,6 +150,31 @@ double memcpy_rate() {
     best = std::max(best, static_cast<double>(kBytes) / std::chrono::duration<double>(Clock::now() - start).count());
   }
   return best;
+}
+
+double unshared_speed_up(unsigned threads) {
+  constexpr std::uint64_t kSums = 20'000'000;
+  const auto sum = [] {
+    std::array<std::uint64_t, 8> sums{};
+    for (std::uint64_t i = 0; i < kSums; ++i) {
+      // Eight sums that wait for nothing: what a core can do in a cycle, so that halves of a core show.
+      for (auto& one : sums) {
+        one += i;
+        asm volatile("" : "+r"(one));
+      }
+    }
+  };
+  const auto seconds = [&](unsigned workers) {
+    const auto start = Clock::now();
+    {
+      std::vector<std::jthread> others;
+      for (unsigned other = 1; other < workers; ++other) others.emplace_back(sum);
+      sum();
+    }
+    return std::chrono::duration<double>(Clock::now() - start).count();
+  };
+  const double alone = seconds(1);
+  return alone * threads / seconds(threads);
 }
 
 }  // namespace penstock::cli

@@ -37,4 +37,9 @@ StageTimes time_stages(const BenchRows& rows, const sink::WriteOptions& write, c
 /// Bytes a second that one thread copies from memory to memory.
 double memcpy_rate();
 
+/// How many times as much `threads` threads do in the same time as one when they share nothing but the machine: sums in
+/// registers, no memory. Less than `threads` where processors are halves of one core, clocked down together, or lent to
+/// others meanwhile. Takes about 0.1 s.
+double unshared_speed_up(unsigned threads);
+
 }  // namespace penstock::cli

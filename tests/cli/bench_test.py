@@ -64,6 +64,9 @@ class Parse(Bench):
             cores = min(pipeline["threads"], report["cpus"])
             self.assertAlmostEqual(pipeline["share_of_stages"], total / cores / pipeline["seconds"], delta=1e-6)
         self.assertEqual(report["pipeline"][0]["speed_up"], 1)
+        for pipeline in report["pipeline"]:
+            self.assertGreater(pipeline["unshared_speed_up"], 0.1)
+            self.assertLess(pipeline["unshared_speed_up"], 3 * pipeline["threads"])
 
     def test_generated_rows(self):
         rows = scale(50_000)
@@ -78,7 +81,8 @@ class Parse(Bench):
                 self.assertEqual([one["threads"] for one in outcome.report["pipeline"]], [1, 2])
                 self.assertGreater(outcome.report["memcpy_bytes_per_second"], 1e6)
                 self.assertGreater(outcome.report["sent_bytes"], rows * 8 * 2)
-                for word in ("memcpy", "frame", "sum of the stages", "times one thread"):
+                for word in ("memcpy", "frame", "sum of the stages", "times one thread",
+                             "threads that only add numbers"):
                     self.assertIn(word, outcome.out)
 
     def test_files_of_all_kinds(self):
