@@ -158,7 +158,7 @@ void Lane::flush() {
   group_.flushing_.fetch_add(1, std::memory_order_acq_rel);
   group_.gathered_[index_].store(0, std::memory_order_relaxed);
   wanted_rows_ = next_window_rows();
-  const Charge grouped(group_.budget_, window_.row_count() * sizeof(sink::RowRef));
+  const Charge grouped(group_.budget_, window_.grouped_bytes());
   writer_->write(window_);
   if (group_.on_written_) group_.on_written_(index_, window_);
   settle_all(true);

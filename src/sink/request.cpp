@@ -238,8 +238,10 @@ void RequestBuilder::put_tags(const Request& request, const data::ChildTable& ch
       continue;
     }
     // The schema stage has made sure that nothing is lost.
+    const auto value = schema::scalar_of(*tag);
     data::Slot bits = 0;
-    if (!schema::coerce(schema::scalar_of(*tag), column, bits, tag_text_)) encoder.null_tag(column.type);
+    if (value.type == column.type && data::is_variable(column.type)) encoder.text_tag(column.type, value.text);
+    else if (!schema::coerce(value, column, bits, tag_text_)) encoder.null_tag(column.type);
     else if (data::is_variable(column.type)) encoder.text_tag(column.type, tag_text_);
     else encoder.fixed_tag(column.type, bits);
   }

@@ -88,6 +88,12 @@ class Window {
   /// Memory that would come free: this lane's share of the chunks it holds.
   [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
 
+  /// Memory of the window's own, beside bytes(), from group() until the next window is grouped: what stands for the
+  /// rows while they are sorted and sent.
+  [[nodiscard]] std::size_t grouped_bytes() const noexcept {
+    return row_count_ * (sizeof(RowRef) + sizeof(child_of_row_[0]) + (notes_times_ ? 2 * sizeof(times_[0]) : 0));
+  }
+
   /// Sorts the rows into runs with a stable counting sort. Call once, after the last add().
   void group();
   [[nodiscard]] std::span<const RowRef> rows() const noexcept { return {rows_.data(), grouped_}; }
