@@ -118,8 +118,8 @@ class BenchParse {
     const SignalGuard signals(stop);
     measured_.cpus = usable_cpus();
     measured_.memcpy = memcpy_rate();
-    measured_.pipelines.push_back({1, {}});
-    if (threads_ > 1) measured_.pipelines.push_back({threads_, {}});
+    measured_.pipelines.push_back({1, {}, {}});
+    if (threads_ > 1) measured_.pipelines.push_back({threads_, {}, {}});
     // The first round is not counted: it brings files into memory.
     for (unsigned round = 0; round <= flags_.bench.rounds && !stop.stop_requested(); ++round) {
       auto stages = time_stages(input_.rows, write_, lane_options(1), memory_, times_, stop.get_token());
