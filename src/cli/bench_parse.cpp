@@ -149,7 +149,7 @@ class BenchParse {
   [[nodiscard]] pipeline::LaneOptions lane_options(unsigned lanes) const {
     pipeline::LaneOptions lane;
     lane.first_window_rows = flags_.batch_rows;
-    lane.max_window_bytes = memory_ / 2 / lanes;
+    lane.max_window_bytes = pipeline::window_share(memory_, lanes);
     return lane;
   }
 

@@ -213,7 +213,7 @@ class BenchWrite {
     load.write.batch_rows = batch_rows;
     load.write.precision = precision_;
     load.lane = plan_.lane;
-    load.lane.max_window_bytes = plan_.memory / 2 / lanes;
+    load.lane.max_window_bytes = pipeline::window_share(plan_.memory, lanes);
     load.lane.first_window_rows = batch_rows;
     load.memory = plan_.memory;
     // The reader of such a run may wait for lanes that gather: they must not wait long for it.

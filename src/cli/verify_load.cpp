@@ -65,7 +65,7 @@ std::string LoadVerification::read_again(const pipeline::RunPlan& like, std::spa
   pipeline::Ledger ledger(parts.size());
   report::Counters counters;
   pipeline::LaneOptions lane;
-  lane.max_window_bytes = like.budget->limit() / 2 / lanes_;
+  lane.max_window_bytes = pipeline::window_share(like.budget->limit(), lanes_);
   pipeline::LaneGroup lanes(lanes_, lane, *like.budget, ledger, counters, registry,
                             [](std::uint32_t) { return std::make_unique<NotingWriter>(); });
   watch(lanes);

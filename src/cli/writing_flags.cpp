@@ -56,7 +56,7 @@ WritingPlan to_plan(const WritingFlags& flags) {
   plan.memory = size_flag("--memory", flags.memory);
   if (plan.memory < std::size_t{16} << 20) throw Error(Errc::config, "--memory " + flags.memory + ": at least 16M");
   // Half for what lanes gather, half for what they send and what is parsed meanwhile.
-  plan.lane.max_window_bytes = plan.memory / 2 / plan.lanes;
+  plan.lane.max_window_bytes = pipeline::window_share(plan.memory, plan.lanes);
   plan.rate = rate_flag("--max-rate", flags.max_rate);
   return plan;
 }

@@ -23,12 +23,16 @@ namespace penstock::pipeline {
 
 struct LaneOptions {
   std::chrono::milliseconds linger{5'000};  ///< a window whose oldest row is older closes when the lane is idle
-  std::size_t max_window_bytes = 0;         ///< this lane's share of the memory
+  std::size_t max_window_bytes = 0;         ///< this lane's share of the memory; 0: any
   std::size_t first_window_rows = 20'000;   ///< the first window is one request, so that the server starts at once;
                                             ///< each later one is eight times as large, or what came meanwhile, up to
   std::size_t min_window_rows = 50'000;     ///< this many rows, or
   std::size_t rows_per_child = 400;         ///< this many per child table in the mean, whichever is more
 };
+
+/// LaneOptions::max_window_bytes of each of `lanes` lanes: three fifths of the memory for the windows that grow, so
+/// that their runs are long; the rest takes what is read while they are written.
+constexpr std::size_t window_share(std::size_t memory, std::size_t lanes) noexcept { return memory / 5 * 3 / lanes; }
 
 class LaneGroup;
 

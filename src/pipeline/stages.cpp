@@ -209,7 +209,9 @@ void parse(const RunPlan& plan, Work& work) {
     } else if (plan.lanes != nullptr) {
       const auto lanes = plan.lanes->size();
       work.by_lane.resize(lanes);
-      for (auto& rows : work.by_lane) rows.reserve(chunk.rows.row_count() / lanes + 16);
+      // A little more than the share, for a vector that grows doubles.
+      const auto share = chunk.rows.row_count() / lanes;
+      for (auto& rows : work.by_lane) rows.reserve(share + share / 16 + 16);
       chunk.rows.for_each_row([&](data::Row& row) {
         if (row.shape != data::kRefusedShape) work.by_lane[row.child % lanes].push_back(&row);
       });
