@@ -182,9 +182,8 @@ inline const char* JsonParser::Work::predicted_by(std::uint32_t form_index, Seri
     const auto hash = hash_bytes(key);
     series = registry_.find(hash, key);
     if (series == nullptr) [[unlikely]] {
-      auto* const kin = kins_.find(key);
-      if (kin == nullptr) return nullptr;
-      series = registry_.insert(hash, key, kin->found());
+      series = kins_.enter(registry_, hash, key);
+      if (series == nullptr) return nullptr;
     }
   }
   auto& memory = memory_of(*series);

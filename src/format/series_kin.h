@@ -71,6 +71,11 @@ class SeriesKins {
     }
     return nullptr;
   }
+  /// find(), and enters it; nullptr: none. `hash` as Registry::find() takes it.
+  data::Series* enter(schema::Registry& registry, std::uint64_t hash, std::string_view raw) {
+    auto* const kin = find(raw);
+    return kin == nullptr ? nullptr : registry.insert(hash, raw, kin->found());
+  }
   /// Remembers what a series that the general path found has in common with those to come. Arguments as of SeriesKin.
   void note(const data::Series& series, SeriesSyntax syntax, std::string_view hashed_measurement,
             const std::vector<schema::NewSeries::Tag>& tags, const schema::NamingRules& rules);

@@ -118,9 +118,8 @@ inline const char* TelnetParser::Work::predicted_line(const char* line, const ch
     const auto hash = hash_bytes(key);
     series = registry_.find(hash, key);
     if (series == nullptr) [[unlikely]] {
-      auto* const kin = kins_.find(key);
-      if (kin == nullptr) return nullptr;
-      series = registry_.insert(hash, key, kin->found());
+      series = kins_.enter(registry_, hash, key);
+      if (series == nullptr) return nullptr;
       memory_of(*series).metric_bytes = static_cast<std::uint32_t>(metric_end - p);
     }
     if (series->id >= memory_.size() || memory_[series->id].metric_bytes == 0) return nullptr;
