@@ -62,7 +62,7 @@ TEST_P(StallTest, StandsStillWithinItsMemoryAndLosesNothing) {
 }
 
 TEST_F(RunTest, ReadsNoFurtherThanTheNextWindowOfEachLane) {
-  constexpr std::uint64_t kRecords = 200'000;
+  constexpr std::uint64_t kRecords = 600'000;  // far more than come before each lane's thread has begun
   std::string text;
   for (std::uint64_t i = 0; i < kRecords; ++i) text += fmt::format("cpu,host=h{} a={}i {}\n", i % 100, i, i + 1);
   Settings settings;
