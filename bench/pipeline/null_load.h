@@ -61,7 +61,7 @@ inline Done load_to_null(const io::Input& input, std::size_t memory, unsigned wi
   plan.open = [&](const io::Input& from, std::uint32_t) { return open(from, budget, registry); };
   CountingObserver observer(counters);
   LaneOptions options;
-  options.max_window_bytes = pipeline::window_share(memory, width);
+  options.max_window_bytes = window_share(memory, width);
   LaneGroup lanes(width, options, budget, ledger, counters, registry,
                   [&](std::uint32_t) { return std::make_unique<sink::NullWriter>(sink::WriteOptions{}, observer); });
   plan.growth = &growth;

@@ -102,7 +102,7 @@ Done load(const Source& source, const fs::path& path, Peer& peer, unsigned width
   write.precision = data::Precision::nanoseconds;
   Observer observer;
   LaneOptions options;
-  options.max_window_bytes = pipeline::window_share(kMemory, width);
+  options.max_window_bytes = window_share(kMemory, width);
   LaneGroup lanes(width, options, budget, ledger, counters, registry, [&](std::uint32_t) {
     auto writer = std::make_unique<sink::StmtWriter>(peer.options, write, observer, std::stop_token(), state);
     writer->open();

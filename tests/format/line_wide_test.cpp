@@ -7,23 +7,11 @@
 #include <cstdlib>
 #include <random>
 
-#include "format/line_parser.h"
-#include "format/line_test_text.h"
+#include "format/line_options.h"
 
 // Rows that come as they should, as the reader with AVX2, the one without and the general path see them.
 namespace penstock::format {
 namespace {
-
-using Parsed = ParsedLines<LineParser, LineOptions>;
-
-LineOptions options_of(bool predict, bool wide) {
-  LineOptions options;
-  options.predict = predict;
-  options.wide = wide;
-  options.clock = [] { return std::int64_t{1'700'000'000'000'000'000}; };
-  options.range = {0, INT64_MAX};
-  return options;
-}
 
 /// What one parser makes of the text, cut into chunks at line ends, as text.
 std::string all_of(const std::string& text, const LineOptions& options, std::size_t chunks) {
@@ -149,7 +137,7 @@ TEST(LineWide, GivesTheNearestDouble) {
     text += "m,host=a_host_of_that_name f=" + number + fmt::format(" {}\n", i + 2);
   }
   for (const bool wide : {false, true}) {
-    Parsed parsed(text, options_of(true, wide));
+    ParsedLine parsed(text, options_of(true, wide));
     ASSERT_EQ(parsed.all.size(), expected.size() + 1);
     std::size_t at = 0;
     parsed.rows.for_each_row([&](const data::Row& row) {
@@ -211,7 +199,7 @@ TEST(LineWide, AsksTheClockForEachLineWithoutTime) {
     options.clock = [&] { return ++calls; };
     std::string text;
     for (int i = 0; i < 50; ++i) text += std::string("m,host=a_host_of_that_name f=1.5,g=2i") + stamp + "\n";
-    Parsed parsed(text, options);
+    ParsedLine parsed(text, options);
     EXPECT_EQ(parsed.all.size(), 50u);
     EXPECT_EQ(parsed.last->time, 50);
   }

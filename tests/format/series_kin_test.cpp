@@ -10,22 +10,11 @@
 
 #include "base/error.h"
 #include "format/json_parser.h"
-#include "format/line_test_text.h"
+#include "format/line_options.h"
 #include "format/telnet_parser.h"
 
 namespace penstock::format {
 namespace {
-
-using Parsed = ParsedLines<LineParser, LineOptions>;
-
-LineOptions options_of(bool predict, bool wide) {
-  LineOptions options;
-  options.predict = predict;
-  options.wide = wide;
-  options.clock = [] { return std::int64_t{1'700'000'000'000'000'000}; };
-  options.range = {0, INT64_MAX};
-  return options;
-}
 
 /// What became known of the series of a text: raw bytes, names, tags.
 std::multiset<std::string> series_of(const schema::Registry& registry, data::RowSet& rows) {
@@ -148,7 +137,7 @@ TEST(SeriesKin, FindsWhatTheGeneralPathFinds) {
     for (const bool wide : {false, true}) {
       auto fast = options_of(true, wide), slow = options_of(false, false);
       fast.payload_rules = slow.payload_rules = seed % 2 != 0;
-      Parsed one(text, fast), other(text, slow);
+      ParsedLine one(text, fast), other(text, slow);
       ASSERT_EQ(all_text(one.registry, one.rows), all_text(other.registry, other.rows)) << "seed " << seed;
       ASSERT_EQ(series_of(one.registry, one.rows), series_of(other.registry, other.rows)) << "seed " << seed;
       EXPECT_EQ(one.registry.child_count(), other.registry.child_count());
@@ -174,7 +163,7 @@ TEST(SeriesKin, FollowsTheRulesOfNames) {
       const auto text = new_series_text(seed, 200);
       auto fast = options_of(true, true), slow = options_of(false, false);
       fast.naming = slow.naming = rules;
-      Parsed one(text, fast), other(text, slow);
+      ParsedLine one(text, fast), other(text, slow);
       ASSERT_EQ(all_text(one.registry, one.rows), all_text(other.registry, other.rows)) << "seed " << seed;
       ASSERT_EQ(series_of(one.registry, one.rows), series_of(other.registry, other.rows)) << "seed " << seed;
     }
@@ -279,7 +268,7 @@ TEST(SeriesKin, GoesOnFromChunkToChunkAndWithMoreKindsThanItKeeps) {
 
 TEST(SeriesKin, LeavesNoSeriesBehindForRefusedLines) {
   for (const bool wide : {false, true}) {
-    Parsed parsed(
+    ParsedLine parsed(
         "m,t=1 f=1i 1626006833639000000\n"
         "m,t=2 f=x 1626006833639000000\n"
         "m,t=3 f=1i abc\n"

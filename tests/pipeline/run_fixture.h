@@ -40,7 +40,7 @@ struct Settings {
   std::uint32_t max_child_tables = UINT32_MAX;
   RowFilter filter = {};
   std::size_t min_window_rows = 2'000;
-  std::size_t window_bytes = 0;  // 0: a lane's share of half the memory
+  std::size_t window_bytes = 0;  // 0: a lane's share of the memory
 };
 
 struct Outcome {
@@ -127,7 +127,7 @@ class RunTest : public testing::Test {
       lane_options.min_window_rows = settings.min_window_rows;
       lane_options.rows_per_child = 10;
       lane_options.max_window_bytes =
-          settings.window_bytes > 0 ? settings.window_bytes : settings.memory / 2 / settings.lanes;
+          settings.window_bytes > 0 ? settings.window_bytes : window_share(settings.memory, settings.lanes);
       LaneGroup lanes(settings.lanes, lane_options, budget, ledger, counters, registry, [&](std::uint32_t) {
         if (!settings.stall) return std::make_unique<RecordingWriter>(recorded, settings.before_write);
         return std::make_unique<RecordingWriter>(recorded, [&] { settings.stall(budget, lanes); });
