@@ -59,9 +59,9 @@ std::string sql_type(const Column& column) {
   }
 }
 
-std::string create_statement(const SuperTable& table) {
-  return fmt::format("CREATE STABLE IF NOT EXISTS {} ({}) TAGS ({})", quote_identifier(table.name),
-                     column_list(table.columns), column_list(table.tags));
+std::string create_statement(const SuperTable& table, bool if_not_exists) {
+  return fmt::format("CREATE STABLE {}{} ({}) TAGS ({})", if_not_exists ? "IF NOT EXISTS " : "",
+                     quote_identifier(table.name), column_list(table.columns), column_list(table.tags));
 }
 
 std::size_t declared_bytes(const Column& column) noexcept {

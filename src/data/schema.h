@@ -41,8 +41,8 @@ std::string quote_identifier(std::string_view name);
 std::string quote_text(std::string_view text);
 /// "VARCHAR(16)", "DECIMAL(10,2)", "BIGINT UNSIGNED".
 std::string sql_type(const Column& column);
-/// CREATE STABLE IF NOT EXISTS with the columns and tags in order; the table's name in backquotes.
-std::string create_statement(const SuperTable& table);
+/// CREATE STABLE, mostly IF NOT EXISTS, with the columns and tags in order; the table's name in backquotes.
+std::string create_statement(const SuperTable& table, bool if_not_exists = true);
 
 /// Bytes a declaration takes of the row or tag limit: n + 2, 4 n + 2 for NCHAR, the size for fixed types.
 std::size_t declared_bytes(const Column& column) noexcept;

@@ -48,9 +48,8 @@ Column described(const client::Rows& row) {
 
 // Fails where the table exists, so that who is answered "done" has made it.
 std::string create_new(const data::SuperTable& table) {
-  constexpr std::string_view kLenient = "CREATE STABLE IF NOT EXISTS ";
-  const auto statement = data::create_statement(table);
-  return "CREATE STABLE " + statement.substr(kLenient.size());
+  constexpr bool kIfNotExists = false;
+  return data::create_statement(table, kIfNotExists);
 }
 
 }  // namespace
